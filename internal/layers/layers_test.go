@@ -1,0 +1,125 @@
+// Package layers holds the import graph of ARCHITECTURE.md as a test.
+package layers
+
+import (
+	"errors"
+	"go/build"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/go-hypercore/hypercore/"
+
+// layers lists, for each package, every package of this module that it may
+// import outside its tests. The graph is a statement of policy: an import that
+// is not here is a question for ARCHITECTURE.md, not a line to add.
+var layers = map[string][]string{
+	"store":                 {},
+	"store/storetest":       {"store"},
+	"feed/merkle":           {},
+	"feed/bitfield":         {},
+	"feed":                  {"store", "feed/merkle", "feed/bitfield"},
+	"protocol/wire":         {},
+	"protocol/wire/dump":    {"protocol/wire"},
+	"protocol/schedule":     {"feed/bitfield"},
+	"protocol":              {"feed", "feed/merkle", "feed/bitfield", "protocol/wire", "protocol/schedule"},
+	"protocol/protocoltest": {"protocol/wire"},
+	"discovery":             {},
+	"node/control":          {"feed"},
+	"node":                  {"discovery", "protocol", "feed", "store", "node/control"},
+	"cmd/hypercore":         {"node", "node/control", "protocol", "protocol/wire/dump", "discovery", "feed", "feed/merkle", "feed/bitfield", "store"},
+	"examples/quickstart":   {"node", "feed", "store"},
+	"examples/follow":       {"node", "feed", "store"},
+	"examples/byohost":      {"node", "feed", "store"},
+	"interop":               {},
+	"internal/layers":       {},
+}
+
+// mayUse lists who may import what lies outside the module. A trailing slash
+// means the path and everything below it.
+var mayUse = map[string][]string{
+	"github.com/libp2p/":     {"discovery", "node", "cmd/hypercore", "examples/byohost", "examples/follow"},
+	"github.com/spf13/cobra": {"cmd/hypercore"},
+	"testing":                {"store/storetest", "protocol/protocoltest"},
+	"flag":                   {"cmd/hypercore", "examples/quickstart", "examples/follow", "examples/byohost"},
+}
+
+func TestLayers(t *testing.T) {
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		switch n := d.Name(); {
+		case n == "testdata", n == "node_modules", n == "bench", len(n) > 1 && n[0] == '.' && n != "..":
+			return fs.SkipDir // bench is a module of its own
+		}
+		p, err := build.ImportDir(dir, 0)
+		var none *build.NoGoError
+		if errors.As(err, &none) || p != nil && len(p.GoFiles) == 0 {
+			return nil // no Go files, or tests only
+		} else if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, dir)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		allowed, known := layers[rel]
+		if !known {
+			t.Errorf("%s: not in the layer table", rel)
+		}
+		for _, imp := range p.Imports {
+			if in, ok := strings.CutPrefix(imp, module); ok && !slices.Contains(allowed, in) {
+				t.Errorf("%s imports %s; it may import only %v", rel, in, allowed)
+			}
+			for prefix, users := range mayUse {
+				below := strings.HasSuffix(prefix, "/") && strings.HasPrefix(imp, prefix)
+				if (imp == prefix || below) && !slices.Contains(users, rel) {
+					t.Errorf("%s imports %s; only %v may", rel, imp, users)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// maxLines is where a file asks to be split by concern.
+const maxLines = 600
+
+func TestFileLength(t *testing.T) {
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if n := d.Name(); n == "node_modules" || len(n) > 1 && n[0] == '.' && n != ".." {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if n := strings.Count(string(b), "\n"); n > maxLines {
+			t.Errorf("%s has %d lines; split it by concern (limit %d)", path, n, maxLines)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
