@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"io"
+	"sync/atomic"
+)
+
+const (
+	// smallSlab is what an idle stream holds.
+	smallSlab = 16 << 10
+	// DefaultSlab is what a Reader reads into while a stream is busy, in bytes.
+	DefaultSlab = 1 << 20
+	// busyRead is the size of a single read, in bytes, after which a stream counts as busy.
+	busyRead = 4 << 10
+	// idleReads is how many reads of less than busyRead in a row make it idle again.
+	idleReads = 32
+	// emptyReads is how many reads may return nothing before the connection counts as broken.
+	emptyReads = 100
+)
+
+// Frame is one message as it came.
+type Frame struct {
+	Channel uint64 // 0 to MaxChannels-1
+	Type    Type
+	Body    []byte // valid until the next call of Next, or as long as the Reader's slab is held
+}
+
+// Reader cuts a byte stream into frames. It reads large pieces into slabs, in which the frames
+// stay: what the remote announces costs no memory before it has come, and what has come is not
+// copied, except the begin of a frame that passes the end of a slab.
+//
+// Next, Buffered, Slab, SetCipher and Close belong to one goroutine; Received may be called from any.
+type Reader struct {
+	// constant
+	src io.Reader
+
+	// of the goroutine that calls Next
+	slab   *Slab
+	buf    []byte // the slab's whole capacity
+	pos    int    // buf[pos:end] has come and is not yet given out
+	end    int
+	cipher *Cipher // applied to everything that comes, nil for none
+	size   int     // the slab to take next
+	large  int     // longest frame since the last change of slab
+	idle   int     // small reads in a row
+	err    error   // ends everything
+
+	received atomic.Uint64
+}
+
+// NewReader returns a Reader of src.
+func NewReader(src io.Reader) *Reader { return &Reader{src: src, size: smallSlab} }
+
+// Next returns the next frame. Keep-alives and frames of one byte are passed over, as in hypercore
+// 6. At the end of the stream it returns io.EOF, inside a frame io.ErrUnexpectedEOF, errors of the
+// connection as they are, and an *Error if the remote sent something that is no frame. After an
+// error it returns the same error again.
+func (r *Reader) Next() (Frame, error) {
+	for {
+		f, n, err := cut(r.buf[r.pos:r.end])
+		if err != nil {
+			r.err = err
+		}
+		if r.err != nil {
+			return Frame{}, r.err
+		}
+		if n > r.end-r.pos {
+			if r.err = r.fill(n); r.err != nil {
+				return Frame{}, r.err
+			}
+			continue
+		}
+		r.pos += n
+		r.large = max(r.large, n)
+		if f.Body != nil {
+			return f, nil
+		}
+	}
+}
+
+// Buffered tells whether another whole frame is in memory, so that Next will not wait.
+func (r *Reader) Buffered() bool {
+	for pos := r.pos; pos < r.end; {
+		f, n, err := cut(r.buf[pos:r.end])
+		if err != nil {
+			return true // Next returns it at once
+		}
+		if n > r.end-pos {
+			return false
+		}
+		if f.Body != nil {
+			return true
+		}
+		pos += n
+	}
+	return r.err != nil
+}
+
+// Slab returns the slab of the frame that Next returned last. Retain it before the next call of
+// Next to use the frame's body longer.
+func (r *Reader) Slab() *Slab { return r.slab }
+
+// SetCipher decrypts everything that comes after the frame that Next returned last.
+func (r *Reader) SetCipher(c *Cipher) {
+	r.cipher = c
+	c.XOR(r.buf[r.pos:r.end])
+}
+
+// Received returns how many bytes have come.
+func (r *Reader) Received() uint64 { return r.received.Load() }
+
+// Close gives the Reader's slab back. Slabs held by others stay theirs. It does not close the
+// connection.
+func (r *Reader) Close() {
+	if r.slab != nil {
+		r.slab.Release()
+	}
+	r.slab, r.buf, r.pos, r.end = nil, nil, 0, 0
+	if r.err == nil {
+		r.err = io.ErrClosedPipe
+	}
+}
+
+// cut looks for a frame at the begin of b. n is its length in all, or a larger number than len(b)
+// if more must come: what is known of the frame's length. Body is nil for a frame to pass over.
+func cut(b []byte) (f Frame, n int, err error) {
+	size, k := 0, 0
+	for i := 0; ; i++ {
+		if i == 4 {
+			return f, 0, &Error{Type: TypeNone, Field: "length", Err: ErrFrameTooLarge}
+		}
+		if i == len(b) {
+			return f, i + 1, nil
+		}
+		size |= int(b[i]&0x7f) << (7 * i)
+		if b[i] < 0x80 {
+			k = i + 1
+			break
+		}
+	}
+	if size > MaxFrame {
+		return f, 0, &Error{Type: TypeNone, Field: "length", Err: ErrFrameTooLarge}
+	}
+	n = k + size
+	if n > len(b) || size < 2 {
+		return f, n, nil
+	}
+	b = b[k:n:n]
+	h, k := readVarint(b)
+	switch {
+	case k == 0:
+		return f, 0, &Error{Type: TypeNone, Field: "header", Err: ErrTruncated}
+	case k < 0 || h>>4 >= MaxChannels:
+		return f, 0, &Error{Type: TypeNone, Field: "header", Err: ErrChannel}
+	}
+	return Frame{Channel: h >> 4, Type: Type(h & 15), Body: b[k:]}, n, nil
+}
+
+// fill reads once. need is what is known of the length of the frame at pos.
+func (r *Reader) fill(need int) error {
+	if r.pos == r.end || r.pos+need > len(r.buf) {
+		r.makeRoom(need)
+	}
+	for range emptyReads {
+		n, err := r.src.Read(r.buf[r.end:])
+		if n > 0 {
+			if r.cipher != nil {
+				r.cipher.XOR(r.buf[r.end : r.end+n])
+			}
+			r.end += n
+			r.received.Add(uint64(n))
+			r.measure(n)
+			return nil // an error will come again
+		}
+		switch {
+		case err == io.EOF && r.pos < r.end:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// measure chooses the size of the next slab by the reads: large ones for busy streams.
+func (r *Reader) measure(n int) {
+	if n >= busyRead {
+		r.idle = 0
+		r.size = max(r.size, DefaultSlab)
+	} else if r.idle++; r.idle >= idleReads {
+		r.size = smallSlab
+	}
+}
+
+// makeRoom moves what has come of the frame at pos to the begin of a slab: of this one if nobody
+// else holds it, else of another. A slab is never more than twice as large as what has come, or
+// DefaultSlab.
+func (r *Reader) makeRoom(need int) {
+	if r.large <= DefaultSlab && r.size > DefaultSlab {
+		r.size = DefaultSlab
+	}
+	r.large = 0
+	rest := r.buf[r.pos:r.end]
+	if need > r.size {
+		r.size = min(need, max(2*len(rest), r.size))
+	}
+	if r.slab != nil && r.slab.sole() && len(r.buf) >= r.size && len(r.buf) < 4*max(r.size, 1) && len(rest) < len(r.buf) {
+		r.end = copy(r.buf, rest)
+		r.pos = 0
+		return
+	}
+	s := NewSlab(r.size)
+	buf := s.B[:cap(s.B)]
+	n := copy(buf, rest)
+	if r.slab != nil {
+		r.slab.Release()
+	}
+	r.slab, r.buf, r.pos, r.end = s, buf, 0, n
+}

@@ -1,0 +1,59 @@
+package wire
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// slabSizes are the capacities of pooled slabs. The last one holds the largest frame.
+var slabSizes = [...]int{16 << 10, 64 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, MaxFrameLen + 4096 - 4}
+
+// slabPools hold the slabs of each size that nobody uses.
+var slabPools [len(slabSizes)]sync.Pool
+
+// Slab is a pooled buffer with a count of its holders. The Reader's frames lie in slabs: who holds
+// the slab may use the bytes of those frames from any goroutine, also while the Reader goes on.
+// The writing side uses slabs as buffers that are filled in one goroutine and written in another.
+type Slab struct {
+	B    []byte // the bytes in use; of a Reader's slab, not to be touched by others
+	refs atomic.Int32
+}
+
+// NewSlab returns a slab with room for at least n bytes, length 0 and one holder, the caller.
+func NewSlab(n int) *Slab {
+	for i, size := range slabSizes {
+		if n > size {
+			continue
+		}
+		s, _ := slabPools[i].Get().(*Slab)
+		if s == nil {
+			s = &Slab{B: make([]byte, 0, size)}
+		}
+		s.refs.Store(1)
+		return s
+	}
+	s := &Slab{B: make([]byte, 0, n)}
+	s.refs.Store(1)
+	return s
+}
+
+// Retain adds a holder. Only a holder may call it.
+func (s *Slab) Retain() { s.refs.Add(1) }
+
+// Release takes a holder away. After the last one the buffer is used again: every holder must
+// release exactly once and not touch the bytes afterwards.
+func (s *Slab) Release() {
+	if s.refs.Add(-1) != 0 {
+		return
+	}
+	s.B = s.B[:0]
+	for i, size := range slabSizes {
+		if cap(s.B) == size {
+			slabPools[i].Put(s)
+			return
+		}
+	}
+}
+
+// sole tells whether there is one holder only: the caller.
+func (s *Slab) sole() bool { return s.refs.Load() == 1 }
