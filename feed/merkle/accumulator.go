@@ -1,0 +1,86 @@
+package merkle
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Accumulator holds the roots of a log that grows: all that appending needs.
+// The zero value is an empty log. It is not safe for concurrent use.
+type Accumulator struct {
+	roots []Node
+	n     uint64 // blocks
+	bytes uint64
+}
+
+// NewAccumulator returns an Accumulator of the log with these roots, left to
+// right. It fails with ErrRoots when they are not the roots of any length, and
+// with ErrSize when their sizes add up to more than MaxInt.
+func NewAccumulator(roots []Node) (*Accumulator, error) {
+	a := &Accumulator{roots: slices.Clone(roots)}
+	if len(roots) == 0 {
+		return a, nil
+	}
+	last := roots[len(roots)-1].Index
+	if last > MaxInt || len(roots) > MaxRoots {
+		return nil, fmt.Errorf("%w: last of %d is %d", ErrRoots, len(roots), last)
+	}
+	a.n = RightSpan(last)/2 + 1
+	var buf [MaxRoots]uint64
+	want := Roots(buf[:0], a.n)
+	if len(want) != len(roots) {
+		return nil, fmt.Errorf("%w: %d roots for %d blocks", ErrRoots, len(roots), a.n)
+	}
+	for i, r := range roots {
+		if r.Index != want[i] {
+			return nil, fmt.Errorf("%w: node %d instead of %d for %d blocks", ErrRoots, r.Index, want[i], a.n)
+		}
+		if r.Size > MaxInt-a.bytes {
+			return nil, fmt.Errorf("%w: root %d", ErrSize, r.Index)
+		}
+		a.bytes += r.Size
+	}
+	return a, nil
+}
+
+// Append adds the next block, leaf being Leaf(a.Len(), data), and appends to dst
+// the leaf and each parent it completes, which are the nodes to store. On an
+// error nothing has changed: ErrSiblings for a leaf of another block, ErrSize
+// when the log would exceed MaxInt bytes or MaxLength blocks.
+func (a *Accumulator) Append(leaf Node, dst []Node) ([]Node, error) {
+	if leaf.Index != 2*a.n {
+		return dst, fmt.Errorf("%w: leaf %d appended to %d blocks", ErrSiblings, leaf.Index, a.n)
+	}
+	if a.n >= MaxLength || leaf.Size > MaxInt-a.bytes {
+		return dst, fmt.Errorf("%w: appending %d bytes to %d blocks, %d bytes", ErrSize, leaf.Size, a.n, a.bytes)
+	}
+	dst = append(dst, leaf)
+	top := leaf
+	for l := len(a.roots); l > 0 && Sibling(a.roots[l-1].Index) == top.Index; l-- {
+		top = join(a.roots[l-1], top)
+		a.roots = a.roots[:l-1]
+		dst = append(dst, top)
+	}
+	a.roots = append(a.roots, top)
+	a.n++
+	a.bytes += leaf.Size
+	return dst, nil
+}
+
+// Roots returns the roots, left to right. The slice is the Accumulator's own:
+// it is valid until the next Append and must not be changed.
+func (a *Accumulator) Roots() []Node { return a.roots }
+
+// Len returns the number of blocks.
+func (a *Accumulator) Len() uint64 { return a.n }
+
+// ByteLen returns the number of bytes of data.
+func (a *Accumulator) ByteLen() uint64 { return a.bytes }
+
+// TreeHash returns the tree hash of the log as it is now.
+func (a *Accumulator) TreeHash() Hash { return TreeHash(a.roots) }
+
+// Clone returns a copy that grows on its own.
+func (a *Accumulator) Clone() *Accumulator {
+	return &Accumulator{roots: slices.Clone(a.roots), n: a.n, bytes: a.bytes}
+}
