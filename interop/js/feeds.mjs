@@ -1,0 +1,209 @@
+// Commands on one feed directory: open with any npm version, append, read, clear, audit, sparse downloads.
+import crypto from 'node:crypto'
+import { hypercore, module } from './hypercores.mjs'
+import { block } from './content.mjs'
+
+const feeds = new Map()
+let nextFeed = 1
+
+// feed(handle) is the hypercore behind a handle that open returned.
+export function feed (handle) {
+  const f = feeds.get(handle)
+  if (!f) throw new Error(`no feed ${handle}`)
+  return f
+}
+
+// call(fn, ...args) turns a callback method into a promise; several results become an array.
+export function call (obj, method, ...args) {
+  return new Promise((resolve, reject) => {
+    obj[method](...args, (err, ...res) => err ? reject(err) : resolve(res.length > 1 ? res : res[0]))
+  })
+}
+
+const hex = b => b ? Buffer.from(b).toString('hex') : null
+
+function describe (f) {
+  return {
+    key: hex(f.key),
+    discoveryKey: hex(f.discoveryKey),
+    secretKey: hex(f.secretKey),
+    length: f.length,
+    byteLength: f.byteLength,
+    writable: f.writable,
+    live: f.live,
+    downloaded: downloadedBlocks(f)
+  }
+}
+
+function downloadedBlocks (f) {
+  let n = 0
+  for (let i = 0; i < f.length; i++) if (f.bitfield.get(i)) n++
+  return n
+}
+
+// ready waits for the first 'ready' or 'error': a failed open of hypercore 6 never calls back.
+function ready (f) {
+  return new Promise((resolve, reject) => {
+    f.on('error', reject)
+    f.ready(err => err ? reject(err) : resolve())
+  })
+}
+
+export const commands = {
+  // keyPair {seed?} makes an Ed25519 key pair with the crypto of hypercore 6.
+  keyPair ({ seed }) {
+    const kp = module('hypercore-crypto').keyPair(seed ? Buffer.from(seed, 'hex') : undefined)
+    return { key: hex(kp.publicKey), secretKey: hex(kp.secretKey) }
+  },
+
+  // open {dir, v, key?, secretKey?, opts} opens or creates a directory and answers with a handle.
+  async open ({ dir, v, key, secretKey, opts = {} }) {
+    const o = { ...opts }
+    if (secretKey) o.secretKey = Buffer.from(secretKey, 'hex')
+    const f = hypercore(v)(dir, key ? Buffer.from(key, 'hex') : null, o)
+    try {
+      await ready(f)
+    } catch (err) {
+      await new Promise(resolve => f._storage.close(() => resolve()))
+      throw err
+    }
+    const handle = nextFeed++
+    feeds.set(handle, f)
+    return { feed: handle, ...describe(f) }
+  },
+
+  info ({ feed: h }) { return describe(feed(h)) },
+
+  async close ({ feed: h }) {
+    const f = feed(h)
+    feeds.delete(h)
+    await call(f, 'close')
+  },
+
+  // append {feed, blocks: [base64]} appends one batch and answers with the index of the first.
+  async append ({ feed: h, blocks }) {
+    const f = feed(h)
+    const first = await call(f, 'append', blocks.map(b => Buffer.from(b, 'base64')))
+    return { first, length: f.length }
+  },
+
+  // generate {feed, seed, from?, count, min, max, batch} appends generated blocks; block i of the feed is content i of the seed.
+  async generate ({ feed: h, seed, count, min, max, batch = 64 }) {
+    const f = feed(h)
+    const end = f.length + count
+    while (f.length < end) {
+      const list = []
+      for (let i = f.length; i < end && list.length < batch; i++) list.push(block(seed, i, min, max ?? min))
+      await call(f, 'append', list)
+    }
+    return { length: f.length, byteLength: f.byteLength }
+  },
+
+  async get ({ feed: h, index, timeout, wait }) {
+    return { value: (await call(feed(h), 'get', index, { timeout, wait, valueEncoding: 'binary' })).toString('base64') }
+  },
+
+  // digest {feed, start?, end?} reads every block that is here: how many, sha256 over index, size and bytes of each, and sha256 over
+  // the bytes alone.
+  async digest ({ feed: h, start = 0, end }) {
+    const f = feed(h)
+    end ??= f.length
+    const framed = crypto.createHash('sha256')
+    const plain = crypto.createHash('sha256')
+    let blocks = 0
+    let bytes = 0
+    for (let i = start; i < end; i++) {
+      if (!f.has(i)) continue
+      const b = await call(f, 'get', i, { wait: false })
+      const head = Buffer.alloc(12)
+      head.writeBigUInt64BE(BigInt(i))
+      head.writeUInt32BE(b.length, 8)
+      framed.update(head).update(b)
+      plain.update(b)
+      blocks++
+      bytes += b.length
+    }
+    return { blocks, bytes, framed: framed.digest('hex'), sha256: plain.digest('hex') }
+  },
+
+  // check {feed, seed, min, max} reads every block that is here and compares it with the generated one.
+  async check ({ feed: h, seed, min, max }) {
+    const f = feed(h)
+    let blocks = 0
+    for (let i = 0; i < f.length; i++) {
+      if (!f.has(i)) continue
+      const b = await call(f, 'get', i, { wait: false })
+      if (!b.equals(block(seed, i, min, max ?? min))) throw new Error(`block ${i} differs`)
+      blocks++
+    }
+    return { blocks, length: f.length }
+  },
+
+  // has {feed} answers with the present blocks as ranges [start, end).
+  has ({ feed: h }) {
+    const f = feed(h)
+    const ranges = []
+    for (let i = 0; i < f.length; i++) {
+      if (!f.has(i)) continue
+      if (ranges.length && ranges[ranges.length - 1][1] === i) ranges[ranges.length - 1][1]++
+      else ranges.push([i, i + 1])
+    }
+    return { ranges }
+  },
+
+  async clear ({ feed: h, start, end }) { await call(feed(h), 'clear', start, end) },
+
+  async finalize ({ feed: h }) {
+    const f = feed(h)
+    await call(f, 'finalize')
+    return describe(f)
+  },
+
+  // audit {feed} is hypercore's own: hashes every block that is here against its node.
+  async audit ({ feed: h }) { return await call(feed(h), 'audit') },
+
+  // verify {feed, index?} reads the signature that covers the index (default: the last block) and checks it over the roots.
+  async verify ({ feed: h, index }) {
+    const f = feed(h)
+    const s = await call(f, 'signature', index ?? f.length - 1)
+    await call(f, 'verify', s.index, s.signature)
+    return { index: s.index, signature: hex(s.signature) }
+  },
+
+  async seek ({ feed: h, bytes, wait }) {
+    const [index, offset] = await call(feed(h), 'seek', bytes, { wait })
+    return { index, offset }
+  },
+
+  async rootHashes ({ feed: h, index }) {
+    const roots = await call(feed(h), 'rootHashes', index)
+    return { roots: roots[0].map ? roots[0].map(node) : roots.map(node) }
+  },
+
+  async proof ({ feed: h, index, digest = 0 }) {
+    const p = await call(feed(h), 'proof', index, { digest })
+    return { nodes: p.nodes.map(node), signature: hex(p.signature) }
+  },
+
+  // update {feed, length} waits until the feed is that long; download {feed, start, end, linear, hash} until the range is here.
+  async update ({ feed: h, length }) {
+    const f = feed(h)
+    await call(f, 'update', length)
+    return { length: f.length }
+  },
+
+  async download ({ feed: h, start, end, linear, hash }) { await call(feed(h), 'download', { start, end, linear, hash }) },
+
+  // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, polling: works for every version alike.
+  async until ({ feed: h, length = 0, blocks = 0, timeout = 20000 }) {
+    const f = feed(h)
+    const end = Date.now() + timeout
+    while (f.length < length || f.downloaded() < blocks) {
+      if (Date.now() > end) throw new Error(`still ${f.length} long with ${f.downloaded()} blocks after ${timeout} ms`)
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    return { length: f.length, blocks: f.downloaded() }
+  }
+}
+
+function node (n) { return { index: n.index, size: n.size, hash: hex(n.hash) } }
