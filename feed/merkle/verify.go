@@ -138,6 +138,7 @@ func (v *Verifier) Verify(p Proof, r *Result) error {
 			return nil
 		case known:
 			r.ties = append(r.ties, cur.Index)
+			vague = false
 		case ok && held.Hash == cur.Hash && Depth(cur.Index) == 0 && !p.Through:
 			// The same block: only a recorded size can be wrong, and a value
 			// settles whose.
