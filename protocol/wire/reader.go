@@ -35,15 +35,16 @@ type Reader struct {
 	src io.Reader
 
 	// of the goroutine that calls Next
-	slab   *Slab
-	buf    []byte // the slab's whole capacity
-	pos    int    // buf[pos:end] has come and is not yet given out
-	end    int
-	cipher *Cipher // applied to everything that comes, nil for none
-	size   int     // the slab to take next
-	large  int     // longest frame since the last change of slab
-	idle   int     // small reads in a row
-	err    error   // ends everything
+	slab    *Slab
+	buf     []byte // the slab's whole capacity
+	pos     int    // buf[pos:end] has come and is not yet given out
+	end     int
+	cipher  *Cipher // applied to everything that comes, nil for none
+	size    int     // the slab to take next
+	large   int     // longest frame since the last change of slab
+	idle    int     // small reads in a row
+	pending error   // came with the bytes read last
+	err     error   // ends everything
 
 	received atomic.Uint64
 }
@@ -158,58 +159,75 @@ func cut(b []byte) (f Frame, n int, err error) {
 
 // fill reads once. need is what is known of the length of the frame at pos.
 func (r *Reader) fill(need int) error {
-	if r.pos == r.end || r.pos+need > len(r.buf) {
-		r.makeRoom(need)
-	}
+	r.makeRoom(need)
+	err := r.pending
 	for range emptyReads {
-		n, err := r.src.Read(r.buf[r.end:])
-		if n > 0 {
-			if r.cipher != nil {
-				r.cipher.XOR(r.buf[r.end : r.end+n])
-			}
-			r.end += n
-			r.received.Add(uint64(n))
-			r.measure(n)
-			return nil // an error will come again
+		if err != nil {
+			break
 		}
-		switch {
-		case err == io.EOF && r.pos < r.end:
-			return io.ErrUnexpectedEOF
-		case err != nil:
-			return err
+		var n int
+		n, err = r.src.Read(r.buf[r.end:])
+		if n > 0 {
+			r.pending = err
+			r.take(n)
+			return nil
 		}
 	}
-	return io.ErrNoProgress
+	switch {
+	case err == nil:
+		return io.ErrNoProgress
+	case err == io.EOF && r.pos < r.end:
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
-// measure chooses the size of the next slab by the reads: large ones for busy streams.
-func (r *Reader) measure(n int) {
+// take accepts n bytes that were read to the end, and chooses the size of the next slab by them: a
+// larger one if they filled this one, the small one if there were only few for a while.
+func (r *Reader) take(n int) {
+	if r.cipher != nil {
+		r.cipher.XOR(r.buf[r.end : r.end+n])
+	}
+	r.end += n
+	r.received.Add(uint64(n))
 	if n >= busyRead {
 		r.idle = 0
-		r.size = max(r.size, DefaultSlab)
 	} else if r.idle++; r.idle >= idleReads {
 		r.size = smallSlab
 	}
+	if r.end == len(r.buf) {
+		r.size = max(r.size, min(4*len(r.buf), DefaultSlab))
+	}
 }
 
-// makeRoom moves what has come of the frame at pos to the begin of a slab: of this one if nobody
-// else holds it, else of another. A slab is never more than twice as large as what has come, or
-// DefaultSlab.
+// makeRoom sees to it that there is room for the frame at pos, or for some more bytes of it: a slab
+// has at most four times the bytes that have come, or twice those of this frame.
 func (r *Reader) makeRoom(need int) {
-	if r.large <= DefaultSlab && r.size > DefaultSlab {
-		r.size = DefaultSlab
-	}
-	r.large = 0
 	rest := r.buf[r.pos:r.end]
-	if need > r.size {
-		r.size = min(need, max(2*len(rest), r.size))
-	}
-	if r.slab != nil && r.slab.sole() && len(r.buf) >= r.size && len(r.buf) < 4*max(r.size, 1) && len(rest) < len(r.buf) {
-		r.end = copy(r.buf, rest)
-		r.pos = 0
+	fits := need <= len(r.buf)-r.pos
+	right := len(r.buf) == r.size
+	sole := r.slab != nil && r.slab.sole()
+	switch {
+	case len(rest) > 0 && fits:
+		return
+	case len(rest) == 0 && right && sole:
+		r.pos, r.end = 0, 0
+		return
+	case len(rest) == 0 && right && fits && len(r.buf)-r.end >= busyRead:
 		return
 	}
-	s := NewSlab(r.size)
+	if r.large <= DefaultSlab {
+		r.size = min(r.size, DefaultSlab)
+	}
+	r.large = 0
+	if need > r.size {
+		r.size = slabSize(min(need, max(2*len(rest), r.size)))
+	}
+	if sole && len(r.buf) == r.size && len(rest) < len(r.buf) {
+		r.pos, r.end = 0, copy(r.buf, rest)
+		return
+	}
+	s := NewSlab(max(r.size, len(rest)+1))
 	buf := s.B[:cap(s.B)]
 	n := copy(buf, rest)
 	if r.slab != nil {

@@ -21,20 +21,36 @@ type Slab struct {
 
 // NewSlab returns a slab with room for at least n bytes, length 0 and one holder, the caller.
 func NewSlab(n int) *Slab {
-	for i, size := range slabSizes {
-		if n > size {
-			continue
-		}
-		s, _ := slabPools[i].Get().(*Slab)
-		if s == nil {
-			s = &Slab{B: make([]byte, 0, size)}
-		}
-		s.refs.Store(1)
-		return s
+	size := slabSize(n)
+	var s *Slab
+	if pool := slabPool(size); pool != nil {
+		s, _ = pool.Get().(*Slab)
 	}
-	s := &Slab{B: make([]byte, 0, n)}
+	if s == nil {
+		s = &Slab{B: make([]byte, 0, size)}
+	}
 	s.refs.Store(1)
 	return s
+}
+
+// slabSize is the capacity of a new slab with room for n bytes.
+func slabSize(n int) int {
+	for _, size := range slabSizes {
+		if n <= size {
+			return size
+		}
+	}
+	return n
+}
+
+// slabPool returns the pool of slabs of a capacity, nil if they are not pooled.
+func slabPool(size int) *sync.Pool {
+	for i := range slabSizes {
+		if slabSizes[i] == size {
+			return &slabPools[i]
+		}
+	}
+	return nil
 }
 
 // Retain adds a holder. Only a holder may call it.
@@ -47,11 +63,8 @@ func (s *Slab) Release() {
 		return
 	}
 	s.B = s.B[:0]
-	for i, size := range slabSizes {
-		if cap(s.B) == size {
-			slabPools[i].Put(s)
-			return
-		}
+	if pool := slabPool(cap(s.B)); pool != nil {
+		pool.Put(s)
 	}
 }
 
