@@ -1,0 +1,26 @@
+// Package store is named files that are written at an offset and made durable:
+// a directory, memory, or a function called with each file name. It knows
+// nothing of feeds.
+//
+// # Durability
+//
+// This package is the only place that calls fsync. What is promised:
+//
+//   - After File.Sync returned nil, everything written to the file before, and
+//     its size, survive power loss (fdatasync on Linux, F_FULLFSYNC on macOS,
+//     FlushFileBuffers on Windows).
+//   - After Storage.Sync returned nil, so does the existence of every file
+//     created before: the directory is synced, and the parents of every
+//     directory that was made.
+//   - Once File.Sync has failed, it fails for ever: after a failed fsync the
+//     kernel may drop what it could not write and report success the next time.
+//     The data has to be written again to a file opened anew.
+//
+// Nothing is promised about writes that were not synced: each may be there,
+// missing, or torn at a sector, in any order.
+//
+// # Names and permissions
+//
+// Names are plain file names without separators. Directories are made 0700,
+// files 0644, and the file named secret_key 0600.
+package store
