@@ -1,0 +1,147 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxSlots bounds the nodes of one home that run at the same time. A home with
+// more is a script gone wild, and each slot costs every search for a node one
+// look at the disk.
+const maxSlots = 256
+
+const (
+	slotLock   = "slot.lock"
+	slotRole   = "role"
+	slotSocket = "control.sock"
+)
+
+// Slot is the part of a home that one running node has for itself:
+//
+//	nodes/N/slot.lock      flock, held while the node runs
+//	nodes/N/role           what the slot was last used for
+//	nodes/N/control.sock   the control socket, 0600 in a directory that is 0700
+//	nodes/N/...            what the node keeps: identity, DHT records
+//
+// Several nodes may run on one home. A node takes the first free slot that
+// last had the same role, so that a node started again has the identity that
+// it had, whatever else was started before it; else the first slot that is new.
+type Slot struct {
+	n    int
+	dir  string
+	lock *os.File
+}
+
+// ErrNoSlot is returned by Claim when every slot of the home is taken.
+var ErrNoSlot = errors.New("control: too many nodes run on this home")
+
+// Claim takes a slot for a role, such as "node" or "bootstrap". Close gives it back.
+func (h *Home) Claim(role string) (*Slot, error) {
+	if err := os.MkdirAll(h.nodesDir(), 0o700); err != nil {
+		return nil, fmt.Errorf("control: claim a slot: %w", err)
+	}
+	for _, again := range []bool{true, false} {
+		want := ""
+		if again {
+			want = role
+		}
+		for n := range maxSlots {
+			if h.role(n) != want {
+				continue
+			}
+			if s, err := h.claim(n, role); s != nil || err != nil {
+				return s, err
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", ErrNoSlot, h.dir)
+}
+
+// claim takes slot n; nil, nil when another process has it.
+func (h *Home) claim(n int, role string) (*Slot, error) {
+	dir := h.slotDir(n)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("control: claim slot %d: %w", n, err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, slotLock), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("control: claim slot %d: %w", n, err)
+	}
+	ok, err := tryLock(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("control: lock %s: %w", f.Name(), err)
+	}
+	// Between our look at the role and the lock another process may have come and gone.
+	if have := h.role(n); !ok || have != "" && have != role {
+		f.Close()
+		return nil, nil
+	}
+	if h.role(n) == "" {
+		if err := os.WriteFile(filepath.Join(dir, slotRole), []byte(role+"\n"), 0o600); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("control: claim slot %d: %w", n, err)
+		}
+	}
+	return &Slot{n: n, dir: dir, lock: f}, nil
+}
+
+// N is the number of the slot, from 0.
+func (s *Slot) N() int { return s.n }
+
+// Dir is the directory of the slot, 0700.
+func (s *Slot) Dir() string { return s.dir }
+
+// Socket is the path of the control socket.
+func (s *Slot) Socket() string { return filepath.Join(s.dir, slotSocket) }
+
+// Close gives the slot back. What the node keeps there stays.
+func (s *Slot) Close() error { return s.lock.Close() }
+
+// SlotInfo describes a slot of a home as seen from outside.
+type SlotInfo struct {
+	N      int
+	Dir    string
+	Role   string
+	Socket string // where its node listens, if one runs
+}
+
+// Slots lists the slots that exist, in order.
+func (h *Home) Slots() []SlotInfo {
+	var out []SlotInfo
+	for _, n := range h.slots() {
+		out = append(out, SlotInfo{N: n, Dir: h.slotDir(n), Role: h.role(n), Socket: filepath.Join(h.slotDir(n), slotSocket)})
+	}
+	return out
+}
+
+func (h *Home) slotDir(n int) string { return filepath.Join(h.nodesDir(), strconv.Itoa(n)) }
+
+func (h *Home) role(n int) string {
+	b, err := os.ReadFile(filepath.Join(h.slotDir(n), slotRole))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// slots lists the numbers of the slots on disk, in order.
+func (h *Home) slots() []int {
+	ents, err := os.ReadDir(h.nodesDir())
+	if err != nil {
+		return nil
+	}
+	var out []int
+	for _, e := range ents {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n >= 0 && n < maxSlots && strconv.Itoa(n) == e.Name() {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
