@@ -1,0 +1,291 @@
+package discovery
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+)
+
+const (
+	// bootTimeout bounds one attempt to reach a bootstrap peer.
+	bootTimeout = 15 * time.Second
+	// bootFirst is the wait after a first failure; it doubles from there.
+	bootFirst = 250 * time.Millisecond
+	// bootEager bounds the wait while a node has nobody and began to look
+	// less than bootPatience ago, so that a bootstrap node that starts last
+	// or is restarted is found within seconds.
+	bootEager    = 2 * time.Second
+	bootPatience = time.Minute
+	// bootLazy bounds the wait later, or while others are connected.
+	bootLazy = 30 * time.Second
+	// aminoEnough is the size of the routing table from which the public
+	// bootstrap peers are left alone, and aminoParallel how many of them are
+	// dialled at a time.
+	aminoEnough   = 4
+	aminoParallel = 2
+	// maxSaved is how many peers of the network are remembered for the next
+	// start, and spareAfter how long the bootstrap peers are tried alone.
+	maxSaved   = 16
+	spareAfter = 2 * time.Second
+	saveEvery  = 5 * time.Minute
+)
+
+var savedKey = ds.NewKey("/peers")
+
+// bootstrapper keeps this host connected to the bootstrap peers of an
+// overlay: to all of them on a network of one's own, to a few of the public
+// ones while the routing table is small. When they cannot be reached it tries
+// peers remembered from the last run.
+type bootstrapper struct {
+	o     *overlay
+	began time.Time
+	amino bool
+	wake  chan struct{}
+
+	// mu guards the fields below.
+	mu    sync.Mutex
+	peers []*bootPeer
+}
+
+type bootPeer struct {
+	info  peer.AddrInfo
+	spare bool // remembered, not configured
+	busy  bool
+	fails int
+	tried time.Time
+	next  time.Time
+	err   error
+}
+
+func newBootstrapper(o *overlay, infos []peer.AddrInfo) *bootstrapper {
+	b := &bootstrapper{o: o, began: time.Now(), amino: o.name == NetworkAmino, wake: make(chan struct{}, 1)}
+	have := map[peer.ID]bool{o.d.host.ID(): true}
+	add := func(infos []peer.AddrInfo, spare bool, from time.Time) {
+		for _, info := range infos {
+			if !have[info.ID] {
+				have[info.ID] = true
+				b.peers = append(b.peers, &bootPeer{info: info, spare: spare, next: from})
+			}
+		}
+	}
+	add(infos, false, b.began)
+	add(b.load(), true, b.began.Add(spareAfter))
+	if b.amino {
+		rand.Shuffle(len(infos), func(i, j int) {
+			if i < len(b.peers) && j < len(b.peers) {
+				b.peers[i], b.peers[j] = b.peers[j], b.peers[i]
+			}
+		})
+	}
+	return b
+}
+
+// run dials what is due until the overlay closes.
+func (b *bootstrapper) run() {
+	if !b.amino {
+		for _, p := range b.peers {
+			if !p.spare {
+				b.o.d.host.ConnManager().Protect(p.info.ID, "hypercore-bootstrap")
+				b.o.d.host.Peerstore().AddAddrs(p.info.ID, p.info.Addrs, peerstore.PermanentAddrTTL)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	saved := time.Now()
+	for {
+		select {
+		case <-b.o.ctx.Done():
+			return
+		case <-b.wake:
+		case <-timer.C:
+		}
+		due, wait := b.due(time.Now())
+		for _, p := range due {
+			wg.Go(func() { b.try(p) })
+		}
+		if time.Since(saved) > saveEvery {
+			saved = time.Now()
+			b.save()
+		}
+		timer.Reset(wait)
+	}
+}
+
+// due marks and returns the peers to dial now, and says how long to wait for
+// the next one.
+func (b *bootstrapper) due(now time.Time) (due []*bootPeer, wait time.Duration) {
+	size := b.o.size()
+	wait = time.Second
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	busy := 0
+	for _, p := range b.peers {
+		if p.busy {
+			busy++
+		}
+	}
+	for _, p := range b.peers {
+		if p.busy || connected(b.o.d.host, p.info.ID) {
+			continue
+		}
+		if p.spare && size > 0 || b.amino && (size >= aminoEnough || busy >= aminoParallel) {
+			continue
+		}
+		if left := p.next.Sub(now); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
+		p.busy, p.tried = true, now
+		busy++
+		due = append(due, p)
+	}
+	return due, wait
+}
+
+// try dials p once.
+func (b *bootstrapper) try(p *bootPeer) {
+	clearBackoff(b.o.d.host, p.info.ID)
+	ctx, cancel := context.WithTimeout(b.o.ctx, bootTimeout)
+	err := b.o.d.host.Connect(ctx, p.info)
+	cancel()
+	if b.o.ctx.Err() != nil {
+		return
+	}
+	size := b.o.size()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.busy, p.err = false, err
+	if err == nil {
+		p.fails = 0
+		p.next = time.Now().Add(bootFirst)
+		return
+	}
+	log.Debugw("bootstrap peer not reached", "network", b.o.name, "peer", p.info.ID, "error", err)
+	p.fails++
+	limit := bootLazy
+	if size == 0 && time.Since(b.began) < bootPatience {
+		limit = bootEager
+	}
+	p.next = time.Now().Add(jitter(min(bootFirst<<min(p.fails-1, 10), limit)))
+}
+
+// lost is told of each peer that was disconnected.
+func (b *bootstrapper) lost(id peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.peers {
+		if p.info.ID == id {
+			p.fails, p.next = 0, time.Now().Add(50*time.Millisecond)
+			b.began = time.Now()
+			signal(b.wake)
+		}
+	}
+}
+
+// hurry lets every peer be tried again now: the network of this host changed.
+func (b *bootstrapper) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.began = time.Now()
+	for _, p := range b.peers {
+		if p.fails > 0 {
+			p.fails, p.next = 0, time.Now()
+		}
+	}
+	signal(b.wake)
+}
+
+// BootstrapStatus tells how it stands with one bootstrap peer.
+type BootstrapStatus struct {
+	ID        peer.ID
+	Connected bool
+	Tried     time.Time // of the last attempt; zero before the first
+	Err       error     // of the last attempt
+}
+
+// status describes the configured peers.
+func (b *bootstrapper) status() []BootstrapStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []BootstrapStatus
+	for _, p := range b.peers {
+		if !p.spare {
+			out = append(out, BootstrapStatus{ID: p.info.ID, Connected: connected(b.o.d.host, p.info.ID), Tried: p.tried, Err: p.err})
+		}
+	}
+	return out
+}
+
+// load returns the peers remembered by save.
+func (b *bootstrapper) load() []peer.AddrInfo {
+	v, err := b.o.store.Get(b.o.ctx, savedKey)
+	if err != nil {
+		return nil
+	}
+	var infos []peer.AddrInfo
+	if err := json.Unmarshal(v, &infos); err != nil {
+		return nil // written by another version: the network is entered without it
+	}
+	return infos[:min(len(infos), maxSaved)]
+}
+
+// save remembers some members of the routing table that are connected now.
+// With none it keeps what was saved.
+func (b *bootstrapper) save() {
+	if b.o.kad == nil {
+		return
+	}
+	var infos []peer.AddrInfo
+	for _, id := range b.o.kad.RoutingTable().ListPeers() {
+		if len(infos) == maxSaved {
+			break
+		}
+		if info := b.o.d.host.Peerstore().PeerInfo(id); len(info.Addrs) > 0 && connected(b.o.d.host, id) {
+			infos = append(infos, info)
+		}
+	}
+	if len(infos) == 0 {
+		return
+	}
+	v, err := json.Marshal(infos)
+	if err == nil {
+		err = b.o.store.Put(context.Background(), savedKey, v)
+	}
+	if err != nil {
+		log.Warnw("peers of the network not saved", "network", b.o.name, "error", err)
+	}
+}
+
+// connected tells whether there is a connection to p, relayed or not.
+func connected(h host.Host, p peer.ID) bool {
+	c := h.Network().Connectedness(p)
+	return c == network.Connected || c == network.Limited
+}
+
+// clearBackoff lets the host dial p although a dial failed just before: the
+// back-off of the swarm begins at five seconds, ours is kept by the caller.
+func clearBackoff(h host.Host, p peer.ID) {
+	if s, ok := h.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		s.Backoff().Clear(p)
+	}
+}
+
+// jitter returns d or up to a quarter more or less.
+func jitter(d time.Duration) time.Duration {
+	if d < 4 {
+		return d
+	}
+	return d - d/4 + rand.N(d/2)
+}

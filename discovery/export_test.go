@@ -1,0 +1,38 @@
+package discovery
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+)
+
+// FakeMDNS replaces multicast DNS: peers are then found by FoundByMDNS.
+func FakeMDNS() (restore func()) {
+	was := newMDNS
+	newMDNS = func(host.Host, mdns.Notifee) mdns.Service { return noService{} }
+	return func() { newMDNS = was }
+}
+
+type noService struct{}
+
+func (noService) Start() error { return nil }
+func (noService) Close() error { return nil }
+
+func (d *Discovery) FoundByMDNS(info peer.AddrInfo) { d.lan.HandlePeerFound(info) }
+
+// Sent returns how many provider records were sent on the first overlay.
+func (d *Discovery) Sent() uint64 {
+	o := d.overlays[0]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sends.sent
+}
+
+// OwnWait is the time between two looks on a network of one's own.
+func OwnWait(n int, enough bool) time.Duration { return ownPace.wait(n, enough) }
+
+var IsLAN = isLAN
+
+const PruneAfter = pruneAfter
