@@ -57,26 +57,22 @@ func NewReader(src io.Reader) *Reader { return &Reader{src: src, size: smallSlab
 // connection as they are, and an *Error if the remote sent something that is no frame. After an
 // error it returns the same error again.
 func (r *Reader) Next() (Frame, error) {
-	for {
+	for r.err == nil {
 		f, n, err := cut(r.buf[r.pos:r.end])
-		if err != nil {
+		switch {
+		case err != nil:
 			r.err = err
-		}
-		if r.err != nil {
-			return Frame{}, r.err
-		}
-		if n > r.end-r.pos {
-			if r.err = r.fill(n); r.err != nil {
-				return Frame{}, r.err
+		case n > r.end-r.pos:
+			r.err = r.fill(n)
+		default:
+			r.pos += n
+			r.large = max(r.large, n)
+			if f.Body != nil {
+				return f, nil
 			}
-			continue
-		}
-		r.pos += n
-		r.large = max(r.large, n)
-		if f.Body != nil {
-			return f, nil
 		}
 	}
+	return Frame{}, r.err
 }
 
 // Buffered tells whether another whole frame is in memory, so that Next will not wait.
