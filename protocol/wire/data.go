@@ -146,7 +146,11 @@ func appendNode[N AnyNode](nodes []N, d *decoder, max int) []N {
 	return append(nodes, N(n))
 }
 
+// parseNode reads a node: at once if its fields come in order, as everybody writes them.
 func parseNode(b []byte, n *Node) (string, error) {
+	if parseOrdered(b, n) {
+		return "", nil
+	}
 	d := decoder{b: b}
 	var index, hash, size bool
 	for d.next() {
@@ -166,4 +170,23 @@ func parseNode(b []byte, n *Node) (string, error) {
 	d.need(hash, "nodes.hash")
 	d.need(size, "nodes.size")
 	return d.field, d.err
+}
+
+// parseOrdered reads a node whose fields come in order, each once. It is false for all others,
+// also for faulty ones.
+func parseOrdered(b []byte, n *Node) bool {
+	const hash = 2 + HashLen // tag, length, hash
+	if len(b) < 2+hash+2 || b[0] != 0x08 {
+		return false
+	}
+	index, k := readVarint(b[1:])
+	if b = b[1+max(k, 0):]; k <= 0 || len(b) < hash+2 || b[0] != 0x12 || b[1] != HashLen || b[hash] != 0x18 {
+		return false
+	}
+	size, k := readVarint(b[hash+1:])
+	if k != len(b)-hash-1 || index > MaxInt || size > MaxInt {
+		return false
+	}
+	n.Index, n.Size, n.Hash = index, size, [HashLen]byte(b[2:hash])
+	return true
 }

@@ -2,8 +2,9 @@ package wire
 
 // decoder walks over the fields of one protobuf message. The first fault stops it and is kept.
 type decoder struct {
-	b     []byte // what is left
-	num   uint64 // number of the field next found
+	b     []byte
+	i     int    // b[i:] is left
+	num   int    // number of the field next found
 	kind  byte   // its wire type
 	field string // where the fault is
 	err   error  // which fault, nil if none
@@ -14,7 +15,7 @@ func (d *decoder) fail(field string, err error) {
 	if d.err == nil {
 		d.field, d.err = field, err
 	}
-	d.b = nil
+	d.i = len(d.b)
 }
 
 // done returns the fault, if any, as an *Error of message t.
@@ -27,36 +28,48 @@ func (d *decoder) done(t Type) error {
 
 // next reads the tag of the next field. It is false at the end and after a fault.
 func (d *decoder) next() bool {
-	if len(d.b) == 0 {
+	if d.i >= len(d.b) {
 		return false
 	}
-	tag := uint64(d.b[0])
-	if tag < 0x80 {
-		d.b = d.b[1:]
-	} else if tag = d.varint("tag"); tag > 1<<32-1 {
+	tag := d.b[d.i]
+	if tag >= 0x80 {
+		return d.nextLong()
+	}
+	d.i++
+	d.num, d.kind = int(tag>>3), tag&7
+	return true
+}
+
+// nextLong reads a tag of more than one byte.
+func (d *decoder) nextLong() bool {
+	tag := d.varintLong("tag")
+	if tag > 1<<32-1 {
 		d.fail("tag", ErrInteger)
 	}
-	d.num, d.kind = tag>>3, byte(tag&7)
+	d.num, d.kind = int(tag>>3), byte(tag&7)
 	return d.err == nil
 }
 
 // varint reads an integer of up to ten bytes.
 func (d *decoder) varint(field string) uint64 {
-	if len(d.b) > 0 && d.b[0] < 0x80 {
-		v := uint64(d.b[0])
-		d.b = d.b[1:]
-		return v
+	if d.i < len(d.b) && d.b[d.i] < 0x80 {
+		d.i++
+		return uint64(d.b[d.i-1])
 	}
-	v, n := readVarint(d.b)
-	if n <= 0 {
-		if n == 0 {
-			d.fail(field, ErrTruncated)
-		} else {
-			d.fail(field, ErrInteger)
-		}
+	return d.varintLong(field)
+}
+
+func (d *decoder) varintLong(field string) uint64 {
+	v, n := readVarint(d.b[d.i:])
+	switch {
+	case n == 0:
+		d.fail(field, ErrTruncated)
+		return 0
+	case n < 0:
+		d.fail(field, ErrInteger)
 		return 0
 	}
-	d.b = d.b[n:]
+	d.i += n
 	return v
 }
 
@@ -66,7 +79,7 @@ func readVarint(b []byte) (v uint64, n int) {
 		if i == 9 && c > 1 {
 			return 0, -1
 		}
-		v |= uint64(c&0x7f) << (7 * uint(i))
+		v |= uint64(c&0x7f) << (7 * uint(i) & 63)
 		if c < 0x80 {
 			return v, i + 1
 		}
@@ -94,31 +107,30 @@ func (d *decoder) block(field string) uint64 {
 
 // bool reads one byte, as hypercore 6 does.
 func (d *decoder) bool(field string) bool {
-	if len(d.b) == 0 {
-		d.fail(field, ErrTruncated)
-		return false
+	if d.i < len(d.b) && d.b[d.i] < 0x80 {
+		d.i++
+		return d.b[d.i-1] != 0
 	}
-	v := d.b[0]
-	if v >= 0x80 {
+	if d.i < len(d.b) {
 		d.fail(field, ErrBool)
-		return false
+	} else {
+		d.fail(field, ErrTruncated)
 	}
-	d.b = d.b[1:]
-	return v != 0
+	return false
 }
 
 // bytes reads a length and that many bytes, which stay where they are. Never nil unless it failed.
 func (d *decoder) bytes(field string) []byte {
 	n := d.varint(field)
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.b)-d.i) {
 		d.fail(field, ErrTruncated)
 	}
 	if d.err != nil {
 		return nil
 	}
-	v := d.b[:n:n]
-	d.b = d.b[n:]
-	return v
+	i := d.i
+	d.i += int(n)
+	return d.b[i:d.i:d.i]
 }
 
 // fixed reads bytes that must be n long.
@@ -133,23 +145,22 @@ func (d *decoder) fixed(field string, n int) []byte {
 
 // skip passes over a field of unknown number.
 func (d *decoder) skip() {
+	const field = "unknown field"
 	n := 0
 	switch d.kind {
 	case 0:
-		d.varint("unknown field")
+		d.varint(field)
 	case 1:
 		n = 8
 	case 2:
-		d.bytes("unknown field")
+		d.bytes(field)
 	case 5:
 		n = 4
 	default:
-		d.fail("unknown field", ErrWireType)
+		d.fail(field, ErrWireType)
 	}
-	if n > len(d.b) {
-		d.fail("unknown field", ErrTruncated)
-	} else {
-		d.b = d.b[n:]
+	if d.i += n; d.i > len(d.b) {
+		d.fail(field, ErrTruncated)
 	}
 }
 

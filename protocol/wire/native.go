@@ -165,17 +165,19 @@ func ParseDataRange[N AnyNode](body []byte, m *DataRangeOf[N]) error {
 
 // appendSizes reads the packed sizes of d.
 func appendSizes(sizes []uint64, d *decoder) []uint64 {
-	p := decoder{b: d.bytes("sizes")}
-	for len(p.b) > 0 {
-		s := p.varint("sizes")
-		if s > MaxRunBytes || len(sizes) == MaxRunBlocks {
-			p.fail("sizes", ErrTooMany)
-			break
+	b := d.bytes("sizes")
+	for len(b) > 0 {
+		s, n := readVarint(b)
+		switch {
+		case n == 0:
+			d.fail("sizes", ErrTruncated)
+			return sizes
+		case n < 0 || s > MaxRunBytes || len(sizes) == MaxRunBlocks:
+			d.fail("sizes", ErrTooMany)
+			return sizes
 		}
 		sizes = append(sizes, s)
-	}
-	if p.err != nil {
-		d.fail(p.field, p.err)
+		b = b[n:]
 	}
 	return sizes
 }

@@ -165,5 +165,5 @@ func AppendExtension(dst []byte, channel, id uint64, payload []byte) []byte {
 func ParseExtension(body []byte) (id uint64, payload []byte, err error) {
 	d := decoder{b: body}
 	id = d.int("id")
-	return id, d.b, d.done(TypeExtension)
+	return id, d.b[d.i:], d.done(TypeExtension)
 }

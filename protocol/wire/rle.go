@@ -1,21 +1,23 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // EncodeRLE appends the run-length code of bits to dst, byte for byte as bitfield-rle 2.2.1 (the
 // encoder of hypercore 6) makes it. Trailing zero bytes of bits are not coded: a decoder gets
 // zeros where the code ends.
 func EncodeRLE(dst, bits []byte) []byte {
-	for len(bits) > 0 && bits[len(bits)-1] == 0 {
-		bits = bits[:len(bits)-1]
-	}
+	bits = trimZeros(bits)
 	e := rleEncoder{dst: dst, bits: bits}
 	for i := 0; i < len(bits); {
 		if b := bits[i]; b != e.val {
 			e.flush(i)
 			e.run = 0
 			if b != 0 && b != 0xff {
-				i++
+				for i++; i < len(bits) && bits[i] != 0 && bits[i] != 0xff; i++ {
+				}
 				continue
 			}
 			e.val = b
@@ -65,6 +67,17 @@ func (e *rleEncoder) literal(end int) []byte {
 		return e.dst
 	}
 	return append(AppendVarint(e.dst, uint64(2*(end-e.pos))), e.bits[e.pos:end]...)
+}
+
+// trimZeros cuts off the zero bytes at the end of b.
+func trimZeros(b []byte) []byte {
+	for len(b) >= 8 && binary.LittleEndian.Uint64(b[len(b)-8:]) == 0 {
+		b = b[:len(b)-8]
+	}
+	for len(b) > 0 && b[len(b)-1] == 0 {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 // sameBytes counts the bytes at the begin of b that are v.
@@ -151,7 +164,7 @@ func DecodeRLE(dst, src []byte, max int) ([]byte, error) {
 			continue
 		}
 		at := len(out)
-		out = grow(out, run.Len)
+		out = slices.Grow(out, run.Len)[:at+run.Len]
 		fill(out[at:], run.Fill)
 	}
 	if r.Err() != nil {
@@ -163,17 +176,10 @@ func DecodeRLE(dst, src []byte, max int) ([]byte, error) {
 	return out, nil
 }
 
-// grow returns b with n more bytes of any content.
-func grow(b []byte, n int) []byte {
-	if cap(b)-len(b) < n {
-		b = append(b, make([]byte, n)...)
-		return b
-	}
-	return b[:len(b)+n]
-}
-
+// fill sets all of b, which is not empty, to v.
 func fill(b []byte, v byte) {
-	for i := range b {
-		b[i] = v
+	b[0] = v
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
 	}
 }

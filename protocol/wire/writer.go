@@ -5,7 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// keepBuffer is what a Writer keeps between flushes, in bytes; larger buffers go back to the pool.
+// keepBuffer is what an idle Writer keeps between flushes, in bytes. A larger buffer is kept as long
+// as at least a quarter of it is used each time, and goes back to the pool then.
 const keepBuffer = 64 << 10
 
 // Writer writes frames in large pieces and encrypts them on the way. Frames are gathered in Buf and
@@ -46,9 +47,10 @@ func (w *Writer) Flush() error {
 	if len(w.Buf) == 0 {
 		return nil
 	}
+	n := len(w.Buf)
 	err := w.WriteFrames(w.Buf)
 	w.Buf = w.Buf[:0]
-	if cap(w.Buf) > keepBuffer {
+	if cap(w.Buf) > keepBuffer && n < cap(w.Buf)/4 {
 		w.drop()
 	}
 	return err
