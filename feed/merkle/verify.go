@@ -230,9 +230,10 @@ func (v *Verifier) sibling(cur Node, known bool, nodes *[]Node, r *Result) (Node
 		}
 		return given, fromPeer, nil
 	}
-	// Above a node that is known (only when climbing Through) a sibling to the
-	// right is not taken from here: the peer's log may end before it.
-	if !ok || known && s > cur.Index {
+	// A sibling to the right is not taken from here if the peer's log may end
+	// before it: above a node that is known (when climbing Through), and above
+	// one that differs, which is where another history may have begun.
+	if !ok || s > cur.Index && (known || r.Conflict != nil && !r.Conflict.SizeOnly()) {
 		return Node{}, fromNowhere, nil
 	}
 	return held, fromHere, nil
