@@ -77,51 +77,53 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(tr.BToA), uint64(2))
 	}
 	f.Add([]byte{0, 0, 1, 5, 3, 2, 8, 1, 0xff, 0xff, 0xff, 3, 9}, uint64(3))
-	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
-		want, wantErr := readAll(t, wire.NewReader(bytes.NewReader(stream)))
-		rnd := rand.New(rand.NewPCG(seed, 0))
-		maxPiece := 1 + rnd.IntN(1<<rnd.IntN(12))
-		in := bytes.Clone(stream)
-		cipherAt := rnd.IntN(len(want) + 1)
-		if cipherAt < len(want) {
-			wire.NewCipher(&[32]byte{}, &[24]byte{}).XOR(in[frameEnd(in, cipherAt):])
+	f.Fuzz(fuzzReader)
+}
+
+func fuzzReader(t *testing.T, stream []byte, seed uint64) {
+	want, wantErr := readAll(t, wire.NewReader(bytes.NewReader(stream)))
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	maxPiece := 1 + rnd.IntN(1<<rnd.IntN(12))
+	in := bytes.Clone(stream)
+	cipherAt := rnd.IntN(len(want) + 1)
+	if cipherAt < len(want) {
+		wire.NewCipher(&[32]byte{}, &[24]byte{}).XOR(in[frameEnd(in, cipherAt):])
+	}
+	r := wire.NewReader(&pieces{in, func() int { return 1 + rnd.IntN(maxPiece) }})
+	var bodies [][]byte
+	var slabs []*wire.Slab
+	for i := 0; ; i++ {
+		fr, err := r.Next()
+		if err != nil {
+			if i != len(want) || err.Error() != wantErr.Error() {
+				t.Fatalf("%d of %d frames, %v, want %v", i, len(want), err, wantErr)
+			}
+			break
 		}
-		r := wire.NewReader(&pieces{in, func() int { return 1 + rnd.IntN(maxPiece) }})
-		var bodies [][]byte
-		var slabs []*wire.Slab
-		for i := 0; ; i++ {
-			fr, err := r.Next()
-			if err != nil {
-				if i != len(want) || err.Error() != wantErr.Error() {
-					t.Fatalf("%d of %d frames, %v, want %v", i, len(want), err, wantErr)
-				}
-				break
-			}
-			if i >= len(want) || fr.Channel != want[i].Channel || fr.Type != want[i].Type || !bytes.Equal(fr.Body, want[i].Body) {
-				t.Fatalf("frame %d of %d is %v", i, len(want), fr)
-			}
-			if i == cipherAt {
-				r.SetCipher(wire.NewCipher(&[32]byte{}, &[24]byte{}))
-			}
-			if rnd.IntN(2) == 0 {
-				r.Slab().Retain()
-				slabs = append(slabs, r.Slab())
-			}
-			bodies = append(bodies, fr.Body)
-			if len(slabs) < i+1 {
-				slabs = append(slabs, nil)
-			}
+		if i >= len(want) || fr.Channel != want[i].Channel || fr.Type != want[i].Type || !bytes.Equal(fr.Body, want[i].Body) {
+			t.Fatalf("frame %d of %d is %v", i, len(want), fr)
 		}
-		for i, b := range bodies {
-			if slabs[i] != nil {
-				if !bytes.Equal(b, want[i].Body) {
-					t.Fatalf("frame %d was overwritten", i)
-				}
-				slabs[i].Release()
-			}
+		if i == cipherAt {
+			r.SetCipher(wire.NewCipher(&[32]byte{}, &[24]byte{}))
 		}
-		r.Close()
-	})
+		if rnd.IntN(2) == 0 {
+			r.Slab().Retain()
+			slabs = append(slabs, r.Slab())
+		}
+		bodies = append(bodies, fr.Body)
+		if len(slabs) < i+1 {
+			slabs = append(slabs, nil)
+		}
+	}
+	for i, b := range bodies {
+		if slabs[i] != nil {
+			if !bytes.Equal(b, want[i].Body) {
+				t.Fatalf("frame %d was overwritten", i)
+			}
+			slabs[i].Release()
+		}
+	}
+	r.Close()
 }
 
 // frameEnd is where frame number i ends, counting those that a Reader returns.

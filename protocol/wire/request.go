@@ -45,7 +45,7 @@ type Cancel struct {
 	Index  uint64 // the block
 	Bytes  uint64 // as in the Request
 	Hash   bool   // as in the Request
-	Length uint64 // blocks, 1 if absent (0 when appending means 1); native dialect only
+	Length uint64 // blocks, 1 if absent or 0; native dialect only
 }
 
 // AppendCancel appends a Cancel frame. A Length of 0 or 1 is left out: the frame of hypercore 6.
@@ -74,7 +74,7 @@ func ParseCancel(body []byte, m *Cancel) error {
 		case 3:
 			m.Hash = d.bool("hash")
 		case 4:
-			m.Length = d.block("length")
+			m.Length = max(d.block("length"), 1)
 		default:
 			d.skip()
 		}
