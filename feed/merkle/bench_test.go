@@ -12,7 +12,7 @@ import (
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
 func BenchmarkLeaf(b *testing.B) {
-	for _, size := range []int{16, 512, 1015, 1016, 4096, 64 << 10, 1 << 20} {
+	for _, size := range []int{16, 512, 631, 632, 4096, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			data := make([]byte, size)
 			b.SetBytes(int64(size))
