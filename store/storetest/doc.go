@@ -1,0 +1,13 @@
+// Package storetest holds what tests of storages, and of programs that use them,
+// have in common:
+//
+//   - [Run] is the conformance suite every Storage has to pass.
+//   - [Faulty] wraps a Storage, numbers its operations, logs them in readable
+//     form, and makes chosen ones fail: unapplied (nothing happened), applied (it
+//     happened, yet the caller sees an error), short (a part of a write
+//     happened), or because the disk is full.
+//
+// Operations that change something or promise durability are numbered from 1 in
+// the order they begin: create, write, truncate, punch, sync, sync storage.
+// Reads, locks and closes have no number.
+package storetest
