@@ -16,8 +16,8 @@
 //
 // A varint has seven bits in each byte, the lowest group first; the high bit says that another byte
 // follows. n = 0 is a keep-alive. n = 1 is passed over, so a message of hypercore 6 never has an
-// empty body. Channels are 0 to 255, numbered by the sender in its direction; a Feed message binds
-// one to a feed, and a second one on the same channel ends the first.
+// empty body. Channels are 0 to 255 (native: 4095), numbered by the sender in its direction; a Feed
+// message binds one to a feed, and a second one on the same channel ends the first.
 //
 //	type  message       fields; ! must be there, = value if absent
 //	 0    Feed          1 discoveryKey! 32 bytes, 2 nonce 24 bytes; native: 3 capability 32 bytes

@@ -6,8 +6,8 @@ import "errors"
 var (
 	// ErrFrameTooLarge: a frame longer than MaxFrame, or a length of more than four bytes.
 	ErrFrameTooLarge = errors.New("frame larger than 8 MiB")
-	// ErrChannel: a channel number of MaxChannels or more.
-	ErrChannel = errors.New("channel number above 255")
+	// ErrChannel: a channel number of MaxChannels (MaxNativeChannels) or more.
+	ErrChannel = errors.New("channel number too large")
 	// ErrTruncated: the message ends inside a field.
 	ErrTruncated = errors.New("ends inside the field")
 	// ErrInteger: a varint of more than ten bytes, or a value above MaxInt (MaxBlocks for block numbers).

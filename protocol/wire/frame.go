@@ -13,6 +13,9 @@ const (
 	MaxFrameLen = MaxFrame + 4
 	// MaxChannels bounds channel numbers: 0 to MaxChannels-1, as in hypercore 6.
 	MaxChannels = 256
+	// MaxNativeChannels bounds them in the native dialect, where one stream carries all feeds that two
+	// peers share.
+	MaxNativeChannels = 4096
 	// MaxInt is the largest integer of any field: JavaScript reads them into doubles.
 	MaxInt = 1<<53 - 1
 	// MaxBlocks bounds block numbers and ends of ranges: the node of a block is 2*block, which must

@@ -36,6 +36,7 @@ func FuzzParse(f *testing.F) {
 		frame := encode(nil, 0, m)
 		f.Add(frame[1]&15, frame[2:])
 	}
+	f.Add(byte(wire.TypeCancel), []byte{0x08, 0x30, 0x20, 0x00})
 	f.Fuzz(func(t *testing.T, typ byte, body []byte) {
 		in := bytes.Clone(body)
 		m, err := parse(wire.Type(typ&15), body)

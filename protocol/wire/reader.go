@@ -18,39 +18,41 @@ const (
 	emptyReads = 100
 )
 
-// Frame is one message as it came.
-type Frame struct {
-	Channel uint64 // 0 to MaxChannels-1
-	Type    Type
-	Body    []byte // valid until the next call of Next, or as long as the Reader's slab is held
-}
-
 // Reader cuts a byte stream into frames. It reads large pieces into slabs, in which the frames
 // stay: what the remote announces costs no memory before it has come, and what has come is not
 // copied, except the begin of a frame that passes the end of a slab.
 //
-// Next, Buffered, Slab, SetCipher and Close belong to one goroutine; Received may be called from any.
+// Received may be called from any goroutine, everything else belongs to one.
+//
+// The Body of a frame is valid until the next call of Next, or as long as the slab is held.
 type Reader struct {
 	// constant
 	src io.Reader
 
 	// of the goroutine that calls Next
-	slab    *Slab
-	buf     []byte // the slab's whole capacity
-	pos     int    // buf[pos:end] has come and is not yet given out
-	end     int
-	cipher  *Cipher // applied to everything that comes, nil for none
-	size    int     // the slab to take next
-	large   int     // longest frame since the last change of slab
-	idle    int     // small reads in a row
-	pending error   // came with the bytes read last
-	err     error   // ends everything
+	channels uint64 // how many there may be
+	slab     *Slab
+	buf      []byte // the slab's whole capacity
+	pos      int    // buf[pos:end] has come and is not yet given out
+	end      int
+	last     int     // length of the frame given out last
+	cipher   *Cipher // applied to everything that comes, nil for none
+	size     int     // the slab to take next
+	large    int     // longest frame since the last change of slab
+	idle     int     // small reads in a row
+	pending  error   // came with the bytes read last
+	err      error   // ends everything
 
 	received atomic.Uint64
 }
 
-// NewReader returns a Reader of src.
-func NewReader(src io.Reader) *Reader { return &Reader{src: src, size: smallSlab} }
+// NewReader returns a Reader of src that refuses channels of MaxChannels or more.
+func NewReader(src io.Reader) *Reader {
+	return &Reader{src: src, channels: MaxChannels, size: smallSlab}
+}
+
+// SetChannels changes how many channels there may be: MaxNativeChannels in the native dialect.
+func (r *Reader) SetChannels(n uint64) { r.channels = n }
 
 // Next returns the next frame. Keep-alives and frames of one byte are passed over, as in hypercore
 // 6. At the end of the stream it returns io.EOF, inside a frame io.ErrUnexpectedEOF, errors of the
@@ -58,7 +60,7 @@ func NewReader(src io.Reader) *Reader { return &Reader{src: src, size: smallSlab
 // error it returns the same error again.
 func (r *Reader) Next() (Frame, error) {
 	for r.err == nil {
-		f, n, err := cut(r.buf[r.pos:r.end])
+		f, n, err := Split(r.buf[r.pos:r.end], r.channels)
 		switch {
 		case err != nil:
 			r.err = err
@@ -68,6 +70,7 @@ func (r *Reader) Next() (Frame, error) {
 			r.pos += n
 			r.large = max(r.large, n)
 			if f.Body != nil {
+				r.last = n
 				return f, nil
 			}
 		}
@@ -78,7 +81,7 @@ func (r *Reader) Next() (Frame, error) {
 // Buffered tells whether another whole frame is in memory, so that Next will not wait.
 func (r *Reader) Buffered() bool {
 	for pos := r.pos; pos < r.end; {
-		f, n, err := cut(r.buf[pos:r.end])
+		f, n, err := Split(r.buf[pos:r.end], r.channels)
 		if err != nil {
 			return true // Next returns it at once
 		}
@@ -96,6 +99,12 @@ func (r *Reader) Buffered() bool {
 // Slab returns the slab of the frame that Next returned last. Retain it before the next call of
 // Next to use the frame's body longer.
 func (r *Reader) Slab() *Slab { return r.slab }
+
+// Span returns where in the stream the frame that Next returned last lies, in bytes from the begin.
+func (r *Reader) Span() (start, end uint64) {
+	end = r.received.Load() - uint64(r.end-r.pos)
+	return end - uint64(r.last), end
+}
 
 // SetCipher decrypts everything that comes after the frame that Next returned last.
 func (r *Reader) SetCipher(c *Cipher) {
@@ -116,41 +125,6 @@ func (r *Reader) Close() {
 	if r.err == nil {
 		r.err = io.ErrClosedPipe
 	}
-}
-
-// cut looks for a frame at the begin of b. n is its length in all, or a larger number than len(b)
-// if more must come: what is known of the frame's length. Body is nil for a frame to pass over.
-func cut(b []byte) (f Frame, n int, err error) {
-	size, k := 0, 0
-	for i := 0; ; i++ {
-		if i == 4 {
-			return f, 0, &Error{Type: TypeNone, Field: "length", Err: ErrFrameTooLarge}
-		}
-		if i == len(b) {
-			return f, i + 1, nil
-		}
-		size |= int(b[i]&0x7f) << (7 * i)
-		if b[i] < 0x80 {
-			k = i + 1
-			break
-		}
-	}
-	if size > MaxFrame {
-		return f, 0, &Error{Type: TypeNone, Field: "length", Err: ErrFrameTooLarge}
-	}
-	n = k + size
-	if n > len(b) || size < 2 {
-		return f, n, nil
-	}
-	b = b[k:n:n]
-	h, k := readVarint(b)
-	switch {
-	case k == 0:
-		return f, 0, &Error{Type: TypeNone, Field: "header", Err: ErrTruncated}
-	case k < 0 || h>>4 >= MaxChannels:
-		return f, 0, &Error{Type: TypeNone, Field: "header", Err: ErrChannel}
-	}
-	return Frame{Channel: h >> 4, Type: Type(h & 15), Body: b[k:]}, n, nil
 }
 
 // fill reads once. need is what is known of the length of the frame at pos.

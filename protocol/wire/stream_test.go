@@ -218,6 +218,41 @@ func TestReaderBuffered(t *testing.T) {
 	}
 }
 
+// TestSplit: a frame is whole or its length is told as soon as it is known.
+func TestSplit(t *testing.T) {
+	frame := wire.AppendData(nil, 300, wire.Data{Index: 1, Value: make([]byte, 500), HasValue: true})
+	for i := range frame {
+		f, n, err := wire.Split(frame[:i], wire.MaxNativeChannels)
+		want := len(frame)
+		if i < 2 {
+			want = i + 1
+		}
+		if err != nil || n != want || f.Body != nil {
+			t.Fatalf("%d bytes: %d, %v, %v", i, n, f, err)
+		}
+	}
+	f, n, err := wire.Split(append(frame, 0, 1, 7), wire.MaxNativeChannels)
+	if err != nil || n != len(frame) || f.Channel != 300 || f.Type != wire.TypeData {
+		t.Errorf("%v, %d, %v", f, n, err)
+	}
+	if _, _, err := wire.Split(frame, 300); !errors.Is(err, wire.ErrChannel) {
+		t.Errorf("channel 300 of 300: %v", err)
+	}
+	for _, skip := range [][]byte{{0}, {1, 7}, {0x80, 0}, {0x81, 0x80, 0, 9}} {
+		if f, n, err := wire.Split(append(skip, frame...), wire.MaxChannels); err != nil || n != len(skip) || f.Body != nil {
+			t.Errorf("%x: %v, %d, %v", skip, f, n, err)
+		}
+	}
+	r := wire.NewReader(bytes.NewReader(append([]byte{0, 0}, frame...)))
+	r.SetChannels(wire.MaxNativeChannels)
+	if f, err := r.Next(); err != nil || f.Channel != 300 {
+		t.Errorf("%v, %v", f, err)
+	}
+	if start, end := r.Span(); start != 2 || end != uint64(2+len(frame)) {
+		t.Errorf("from %d to %d", start, end)
+	}
+}
+
 // TestWriterCipher: bytes before the cipher and the clear ones after it stay clear; the rest is the
 // stream, wherever it is flushed.
 func TestWriterCipher(t *testing.T) {
