@@ -27,6 +27,8 @@ const (
 	bootPatience = time.Minute
 	// bootLazy bounds the wait later, or while others are connected.
 	bootLazy = 30 * time.Second
+	// bootIdle is how often it is checked that nothing is to be done.
+	bootIdle = 10 * time.Second
 	// aminoEnough is the size of the routing table from which the public
 	// bootstrap peers are left alone, and aminoParallel how many of them are
 	// dialled at a time.
@@ -127,7 +129,7 @@ func (b *bootstrapper) run() {
 // the next one.
 func (b *bootstrapper) due(now time.Time) (due []*bootPeer, wait time.Duration) {
 	size := b.o.size()
-	wait = time.Second
+	wait = bootIdle
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	busy := 0
@@ -167,6 +169,7 @@ func (b *bootstrapper) try(p *bootPeer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p.busy, p.err = false, err
+	defer signal(b.wake)
 	if err == nil {
 		p.fails = 0
 		p.next = time.Now().Add(bootFirst)

@@ -95,6 +95,10 @@ func lanPrefix(network string) protocol.ID {
 const (
 	aminoValidity  = 48 * time.Hour
 	aminoReprovide = 22 * time.Hour
-	ownValidity    = 24 * time.Hour
-	ownReprovide   = 10 * time.Hour
+)
+
+// Constant; variables so that tests need not live through a day.
+var (
+	ownValidity  = 24 * time.Hour
+	ownReprovide = 10 * time.Hour
 )

@@ -22,6 +22,13 @@ func (noService) Close() error { return nil }
 
 func (d *Discovery) FoundByMDNS(info peer.AddrInfo) { d.lan.HandlePeerFound(info) }
 
+// ShortLives makes provider records live for two hours instead of a day.
+func ShortLives() (restore func()) {
+	v, r := ownValidity, ownReprovide
+	ownValidity, ownReprovide = 2*time.Hour, 50*time.Minute
+	return func() { ownValidity, ownReprovide = v, r }
+}
+
 // Sent returns how many provider records were sent on the first overlay.
 func (d *Discovery) Sent() uint64 {
 	o := d.overlays[0]

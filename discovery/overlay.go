@@ -32,6 +32,10 @@ const (
 	freshFor = 3 * time.Second
 	// maxFresh bounds the peers watched at a time.
 	maxFresh = 64
+	// pollShut and pollOpen are how often the routing table and the addresses
+	// are read without an event to do so, before and after there are both.
+	pollShut = time.Second
+	pollOpen = 10 * time.Second
 )
 
 // overlay is one DHT this host takes part in, or the content routing of the
@@ -212,7 +216,7 @@ func (o *overlay) watch(sub event.Subscription) {
 	fresh := map[peer.ID]time.Time{}
 	poll := time.NewTimer(0)
 	defer poll.Stop()
-	wait := time.Second
+	wait := pollShut
 	for {
 		select {
 		case <-o.ctx.Done():
@@ -239,11 +243,12 @@ func (o *overlay) watch(sub event.Subscription) {
 				wait = 5 * time.Millisecond
 			}
 		case <-poll.C:
-			if wait *= 2; wait > time.Second || len(fresh) == 0 {
-				wait = time.Second
-			}
+			wait *= 2
 		}
 		o.measure(fresh)
+		if wait = min(wait, pollShut); len(fresh) == 0 {
+			wait = o.pollEvery()
+		}
 		poll.Reset(wait)
 	}
 }
@@ -299,6 +304,15 @@ func (o *overlay) measure(fresh map[peer.ID]time.Time) {
 	if n > before && before < smallNetwork {
 		o.d.hurryAll(before == 0)
 	}
+}
+
+func (o *overlay) pollEvery() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open {
+		return pollOpen
+	}
+	return pollShut
 }
 
 // pass waits until there are peers and addresses.
