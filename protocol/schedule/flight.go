@@ -1,0 +1,107 @@
+package schedule
+
+import (
+	"math/bits"
+	"time"
+)
+
+// flight is up to 64 blocks in flight at a peer, asked for at one time.
+type flight struct {
+	word uint64        // blocks 64*word up to 64*word+63
+	mask uint64        // those not answered yet, bit(b) each
+	at   time.Duration // when they were asked
+	due  time.Duration // when the answer was expected
+}
+
+// bit is the mask of block b in its word: block 64w is the highest bit, as in
+// the bitfields of the wire.
+func bit(b uint64) uint64 { return 1 << (63 - b%64) }
+
+// low is the offset in its word of the last block of m, which is not zero.
+func low(m uint64) uint64 { return 63 - uint64(bits.TrailingZeros64(m)) }
+
+// ring is a queue of flights in the order they were asked. Answered ones in its
+// middle stay, with an empty mask, until they reach the head.
+type ring struct {
+	buf  []flight // length a power of two
+	head int      // of the oldest
+	n    int
+	hint int // offset from head of the flight found last
+}
+
+func (r *ring) at(i int) *flight { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
+
+// push appends, joining the newest flight if it is for the same word and time.
+func (r *ring) push(f flight) {
+	if r.n > 0 {
+		if last := r.at(r.n - 1); last.word == f.word && last.at == f.at && last.mask != 0 {
+			last.mask |= f.mask
+			return
+		}
+	}
+	if r.n == len(r.buf) {
+		r.grow()
+	}
+	r.n++
+	*r.at(r.n - 1) = f
+}
+
+func (r *ring) grow() {
+	buf := make([]flight, max(8, 2*len(r.buf)))
+	for i := range r.n {
+		buf[i] = *r.at(i)
+	}
+	r.buf, r.head = buf, 0
+}
+
+// find returns the flight that has the block of word and mask, nil if none.
+func (r *ring) find(word, mask uint64) *flight {
+	if r.hint < r.n {
+		if f := r.at(r.hint); f.word == word && f.mask&mask != 0 {
+			return f
+		}
+	}
+	for i := range r.n {
+		if f := r.at(i); f.word == word && f.mask&mask != 0 {
+			r.hint = i
+			return f
+		}
+	}
+	return nil
+}
+
+// trim drops empty flights from the head.
+func (r *ring) trim() {
+	for r.n > 0 && r.at(0).mask == 0 {
+		r.pop()
+	}
+	if r.n == 0 && len(r.buf) > 64 {
+		r.buf = nil // an idle peer holds little memory
+		r.head, r.hint = 0, 0
+	}
+}
+
+// pop drops the head.
+func (r *ring) pop() {
+	r.head = (r.head + 1) & (len(r.buf) - 1)
+	r.n--
+	r.hint = max(0, r.hint-1)
+}
+
+// each calls fn for every flight that has blocks left. fn may clear its mask.
+func (r *ring) each(fn func(*flight)) {
+	for i := range r.n {
+		if f := r.at(i); f.mask != 0 {
+			fn(f)
+		}
+	}
+}
+
+// oldest returns the oldest flight that has blocks left, nil if none.
+func (r *ring) oldest() *flight {
+	r.trim()
+	if r.n == 0 {
+		return nil
+	}
+	return r.at(0)
+}
