@@ -67,7 +67,11 @@ func (b *Bits) setBytes(i uint64, p []byte) {
 		b.SetRange(i, end, p[0] == 0xff)
 		return
 	}
-	// Through a page of its own: at most 1024 bytes.
+	if len(p) == pageBits/8 {
+		b.setPage(i, p)
+		return
+	}
+	// Into the image of the page: at most 1024 bytes.
 	var buf [pageBits / 8]byte
 	first := i &^ (pageBits - 1)
 	img := b.Bytes(buf[:0], first, pageBits)
@@ -90,16 +94,19 @@ func (b *Bits) setPage(first uint64, img []byte) {
 		b.SetRange(first, first+pageBits, img[0] == 0xff)
 		return
 	}
-	// Empty the page, then fill it: the counts on the way follow.
-	b.SetRange(first, first+pageBits, false)
-	b.Set(first, true)
 	p := b.page(first)
-	var n uint64
-	for w := range p {
-		p[w] = binary.BigEndian.Uint64(img[8*w:])
-		n += uint64(bits.OnesCount64(p[w]))
+	if p == nil || p == fullPage {
+		b.SetRange(first, first+pageBits, false)
+		b.Set(first, true) // makes the page
+		p = b.page(first)
 	}
-	b.add(first, n-1)
+	var delta uint64
+	for w := range p {
+		x := binary.BigEndian.Uint64(img[8*w:])
+		delta += uint64(bits.OnesCount64(x)) - uint64(bits.OnesCount64(p[w]))
+		p[w] = x
+	}
+	b.add(first, delta)
 }
 
 // add adds delta to the counts on the way to the page of bit i, which is mixed

@@ -244,13 +244,19 @@ func (b *Bits) NextSetNotIn(other *Bits, from uint64) (uint64, bool) {
 		if !ok {
 			return 0, false
 		}
-		// Word by word while both sides are mixed; over what other has in one go.
-		if w := b.Word(i) &^ other.Word(i) & (^uint64(0) >> (i & 63)); w != 0 {
-			return i&^63 + uint64(bits.LeadingZeros64(w)), true
+		p, q := b.page(i), other.page(i)
+		if q == nil {
+			return i, true
 		}
-		from = i&^63 + 64
-		if from&(pageBits-1) == 0 || other.Word(from) == ^uint64(0) {
-			from = other.NextClear(from)
+		if q != fullPage {
+			m := ^uint64(0) >> (i & 63)
+			for w := i >> 6 & (pageWords - 1); w < pageWords; w++ {
+				if x := p[w] &^ q[w] & m; x != 0 {
+					return i&^(pageBits-1) + w*64 + uint64(bits.LeadingZeros64(x)), true
+				}
+				m = ^uint64(0)
+			}
 		}
+		from = other.NextClear(i&^(pageBits-1) + pageBits)
 	}
 }
