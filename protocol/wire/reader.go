@@ -175,21 +175,23 @@ func (r *Reader) take(n int) {
 func (r *Reader) makeRoom(need int) {
 	rest := r.buf[r.pos:r.end]
 	fits := need <= len(r.buf)-r.pos
-	right := len(r.buf) == r.size
-	sole := r.slab != nil && r.slab.sole()
-	switch {
-	case len(rest) > 0 && fits:
-		return
-	case len(rest) == 0 && right && sole:
-		r.pos, r.end = 0, 0
-		return
-	case len(rest) == 0 && right && fits && len(r.buf)-r.end >= busyRead:
+	if len(rest) > 0 && fits {
 		return
 	}
 	if r.large <= DefaultSlab {
-		r.size = min(r.size, DefaultSlab)
+		r.size = min(r.size, DefaultSlab) // the large frames are over
 	}
 	r.large = 0
+	right := len(r.buf) == r.size
+	sole := r.slab != nil && r.slab.sole()
+	switch {
+	case len(rest) > 0:
+	case right && sole:
+		r.pos, r.end = 0, 0
+		return
+	case right && fits && len(r.buf)-r.end >= busyRead:
+		return // others use what was read before
+	}
 	if need > r.size {
 		r.size = slabSize(min(need, max(2*len(rest), r.size)))
 	}
@@ -197,9 +199,14 @@ func (r *Reader) makeRoom(need int) {
 		r.pos, r.end = 0, copy(r.buf, rest)
 		return
 	}
-	s := NewSlab(max(r.size, len(rest)+1))
+	r.replace(max(r.size, len(rest)+1))
+}
+
+// replace takes another slab, with room for size bytes, and moves the bytes from pos to its begin.
+func (r *Reader) replace(size int) {
+	s := NewSlab(size)
 	buf := s.B[:cap(s.B)]
-	n := copy(buf, rest)
+	n := copy(buf, r.buf[r.pos:r.end])
 	if r.slab != nil {
 		r.slab.Release()
 	}

@@ -147,6 +147,49 @@ func TestReaderMemory(t *testing.T) {
 	}
 }
 
+// TestReaderSlabs: the slab follows the traffic, up and down again.
+func TestReaderSlabs(t *testing.T) {
+	var data []byte
+	add := func(frames, size int) {
+		for range frames {
+			data = wire.AppendData(data, 0, wire.Data{Value: make([]byte, size), HasValue: true})
+		}
+	}
+	piece := 65536
+	src := &pieces{next: func() int { return piece }}
+	r := wire.NewReader(src)
+	read := func() int {
+		src.data, data = data, nil
+		for r.Buffered() || len(src.data) > 0 {
+			if _, err := r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return cap(r.Slab().B)
+	}
+	add(1, 100)
+	if n := read(); n > 16<<10 {
+		t.Errorf("one small message: %d", n)
+	}
+	add(100, 30000)
+	if n := read(); n < 64<<10 || n > wire.DefaultSlab {
+		t.Errorf("busy: %d", n)
+	}
+	add(1, 5<<20)
+	if n := read(); n < 5<<20 {
+		t.Errorf("a large frame: %d", n)
+	}
+	add(400, 30000)
+	if n := read(); n > wire.DefaultSlab {
+		t.Errorf("after the large frame: %d", n)
+	}
+	piece = 100
+	add(100, 80)
+	if n := read(); n > 16<<10 {
+		t.Errorf("idle: %d", n)
+	}
+}
+
 func TestReaderErrors(t *testing.T) {
 	broken := errors.New("broken")
 	info := []byte{3, 2, 8, 1}
