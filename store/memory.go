@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -94,14 +95,14 @@ func (m *MemoryStorage) Clone() *MemoryStorage {
 	defer m.mu.Unlock()
 	c := Memory()
 	for name, f := range m.files {
-		f.mu.RLock()
-		g := &memory{chunks: make(map[int64]*chunk, len(f.chunks)), size: f.size}
-		for i, p := range f.chunks {
-			q := *p
-			g.chunks[i] = &q
+		f.mu.Lock()
+		for _, p := range f.chunks {
+			if p.owner != nil {
+				p.owner = nil
+			}
 		}
-		f.mu.RUnlock()
-		c.files[name] = g
+		c.files[name] = &memory{chunks: maps.Clone(f.chunks), size: f.size}
+		f.mu.Unlock()
 	}
 	return c
 }
@@ -109,7 +110,26 @@ func (m *MemoryStorage) Clone() *MemoryStorage {
 // chunkSize is small because most files in memory are: those of test feeds.
 const chunkSize = 4096
 
-type chunk [chunkSize]byte
+// chunk is a part of a file. Without owner it belongs to several memories and is
+// never changed again; with one, only that one has it, and its lock guards it.
+type chunk struct {
+	owner *memory
+	b     [chunkSize]byte
+}
+
+// own returns chunk i for writing: made, or copied, if needed.
+func (m *memory) own(i int64) *chunk {
+	c := m.chunks[i]
+	if c != nil && c.owner == m {
+		return c
+	}
+	n := &chunk{owner: m}
+	if c != nil {
+		n.b = c.b
+	}
+	m.chunks[i] = n
+	return n
+}
 
 // memory is the content of a file. Bytes of chunks beyond size are zero.
 type memory struct {
@@ -147,7 +167,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 		k := at % chunkSize
 		part := p[done:min(n, done+int(chunkSize-k))]
 		if c := m.chunks[at/chunkSize]; c != nil {
-			copy(part, c[k:])
+			copy(part, c.b[k:])
 		} else {
 			clear(part)
 		}
@@ -174,12 +194,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	for done := 0; done < len(p); {
 		at := off + int64(done)
-		c := m.chunks[at/chunkSize]
-		if c == nil {
-			c = new(chunk)
-			m.chunks[at/chunkSize] = c
-		}
-		done += copy(c[at%chunkSize:], p[done:])
+		done += copy(m.own(at / chunkSize).b[at%chunkSize:], p[done:])
 	}
 	m.size = max(m.size, off+int64(len(p)))
 	return len(p), nil
@@ -252,8 +267,7 @@ func (m *memory) zero(off, end int64) {
 		}
 	}
 	for _, i := range []int64{first, last} {
-		c := m.chunks[i]
-		if c == nil {
+		if m.chunks[i] == nil {
 			continue
 		}
 		lo, hi := max(off-i*chunkSize, 0), min(end-i*chunkSize, chunkSize)
@@ -261,7 +275,7 @@ func (m *memory) zero(off, end int64) {
 			delete(m.chunks, i)
 			continue
 		}
-		clear(c[lo:hi])
+		clear(m.own(i).b[lo:hi])
 	}
 }
 

@@ -168,8 +168,16 @@ func TestMemoryClone(t *testing.T) {
 	}
 	c := m.Clone()
 	write(t, f, "two", 0)
-	if p, _ := c.ReadFile("a"); string(p) != "one" {
-		t.Errorf("%q", p)
+	d := m.Clone()
+	g := open(t, d, "a", false)
+	write(t, g, "T", 0)
+	if err := g.Punch(2, 1); err != nil {
+		t.Fatal(err)
+	}
+	for s, want := range map[*store.MemoryStorage]string{c: "one", m: "two", d: "Tw\x00"} {
+		if p, _ := s.ReadFile("a"); string(p) != want {
+			t.Errorf("%q, want %q", p, want)
+		}
 	}
 	if err := open(t, c, "a", false).Lock(); err != nil {
 		t.Errorf("the copy is locked: %v", err)

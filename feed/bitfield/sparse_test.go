@@ -137,7 +137,7 @@ func FuzzBits(f *testing.F) {
 			} else {
 				i += 4096
 			}
-			n, v := uint64(in[3])*uint64(in[3]), in[0]&0x80 == 0
+			n, v := uint64(in[3])*16, in[0]&0x80 == 0
 			switch in[0] % 6 {
 			case 0:
 				if b.Set(i, v) != (m.setRange(i, i+1, v) == 1) {

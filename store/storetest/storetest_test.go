@@ -27,6 +27,9 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	})
+	t.Run("Crash", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) store.Storage { return storetest.NewCrash(nil) })
+	})
 	t.Run("Faulty", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) store.Storage { return storetest.NewFaulty(store.Memory()) })
 	})
