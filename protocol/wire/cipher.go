@@ -35,7 +35,7 @@ func (c *Cipher) XOR(p []byte) {
 		p = p[n:]
 	}
 	if n := len(p) &^ 63; n > 0 {
-		salsa.XORKeyStream(p[:n], p[:n], &c.counter, &c.key)
+		xorKeyStream(p[:n], &c.counter, &c.key)
 		c.advance(uint64(n) / 64)
 		p = p[n:]
 	}
