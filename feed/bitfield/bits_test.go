@@ -73,7 +73,7 @@ func near(r *rand.Rand, limit uint64) uint64 {
 }
 
 func TestRandom(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		b, m := new(bitfield.Bits), model{}
 		for op := range 400 {
