@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// bootTimeout bounds one attempt to reach a bootstrap peer.
-	bootTimeout = 15 * time.Second
+	// bootTimeout bounds a first attempt to reach a bootstrap peer, doubling
+	// up to bootTimeoutMax: a node that is just restarting refuses TCP at once
+	// but lets QUIC hang, and shall be tried again before that gives up.
+	bootTimeout    = 2 * time.Second
+	bootTimeoutMax = 16 * time.Second
 	// bootFirst is the wait after a first failure; it doubles from there.
 	bootFirst = 250 * time.Millisecond
 	// bootEager bounds the wait while a node has nobody and began to look
@@ -158,8 +161,11 @@ func (b *bootstrapper) due(now time.Time) (due []*bootPeer, wait time.Duration) 
 
 // try dials p once.
 func (b *bootstrapper) try(p *bootPeer) {
+	b.mu.Lock()
+	limit := min(bootTimeout<<min(p.fails, 10), bootTimeoutMax)
+	b.mu.Unlock()
 	clearBackoff(b.o.d.host, p.info.ID)
-	ctx, cancel := context.WithTimeout(b.o.ctx, bootTimeout)
+	ctx, cancel := context.WithTimeout(b.o.ctx, limit)
 	err := b.o.d.host.Connect(ctx, p.info)
 	cancel()
 	if b.o.ctx.Err() != nil {
@@ -177,11 +183,11 @@ func (b *bootstrapper) try(p *bootPeer) {
 	}
 	log.Debugw("bootstrap peer not reached", "network", b.o.name, "peer", p.info.ID, "error", err)
 	p.fails++
-	limit := bootLazy
+	longest := bootLazy
 	if size == 0 && time.Since(b.began) < bootPatience {
-		limit = bootEager
+		longest = bootEager
 	}
-	p.next = time.Now().Add(jitter(min(bootFirst<<min(p.fails-1, 10), limit)))
+	p.next = time.Now().Add(jitter(min(bootFirst<<min(p.fails-1, 10), longest)))
 }
 
 // lost is told of each peer that was disconnected.

@@ -1,0 +1,51 @@
+// Package node assembles feeds, the replication protocol and discovery on a
+// libp2p host: identity, limits, open feeds, joined topics, and their
+// lifetimes.
+//
+//	n, err := node.New(ctx, node.Config{})
+//	f, err := n.Open(ctx, store.Dir("dir"), feed.Options{Key: key})
+//	j, err := n.Share(ctx, f, node.JoinOptions{Announce: true, Lookup: true})
+//	block, err := f.Get(ctx, 0)
+//	err = n.Close()
+//
+// # Streams
+//
+// A node keeps at most one replication stream with each peer; every feed the
+// two have in common is a channel of it. Two protocols are offered, the first
+// one that both speak is used:
+//
+//	/hypercore/replicate/1.0.0   between nodes of this package
+//	/hypercore/6.12.0            what npm hypercore 6 and 7 speak
+//
+// When two peers open streams to each other at once, both keep the one opened
+// by the peer with the lesser ID (see keepNew). A stream that begins on a
+// relay moves to the direct connection when there is one: whoever opened it
+// opens another there, and the newer stream of the same opener replaces the
+// older.
+//
+// # Who is offered what
+//
+// A peer found under a topic is offered the feed of that topic and no other,
+// so that a peer learns nothing of feeds it does not know. Config.Peers and
+// the peers of the local network are offered the discovery keys of all shared
+// feeds; a discovery key does not reveal the feed.
+//
+// # Lifetimes
+//
+// A join lasts until Leave or Close. Peers are dialled in parallel within
+// bounds, each with a back-off of its own, so that records of peers that
+// vanished delay nobody. A peer that is lost is dialled again, a peer found
+// at a new address at once. When a topic runs short of peers it is looked up
+// again.
+//
+// # Loopback
+//
+// A node that listens on loopback addresses only sends no packet off the
+// machine: no public bootstrap peers, no mDNS, no port mapping, no questions
+// to name servers, and a connection gater that refuses every other address.
+//
+// # Locks
+//
+// peers.mu is taken before Node.mu, and Node.mu before the lock of a topic.
+// The engine and discovery call back without locks of theirs.
+package node

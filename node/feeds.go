@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// openFeed is a feed known to the engine; Node.mu guards it.
+type openFeed struct {
+	feed   *feed.Feed
+	key    feed.Key
+	ours   bool // closed by the node
+	shared int  // joins
+}
+
+// Open opens a feed that the node closes with itself, or earlier with
+// CloseFeed. It is served to every peer that knows it; Share makes it known.
+func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed.Feed, error) {
+	n.mu.Lock()
+	closed := n.closed
+	n.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	f, err := feed.Open(ctx, s, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.add(f, true); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// add gives f to the engine unless it has it.
+func (n *Node) add(f *feed.Feed, ours bool) error {
+	dk := f.DiscoveryKey()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch have := n.feeds[dk]; {
+	case n.closed:
+		return ErrClosed
+	case have != nil && have.feed == f:
+		return nil
+	case have != nil:
+		return fmt.Errorf("node: feed %s is open already", f.Key())
+	}
+	if err := n.engine.Add(f, protocol.FeedOptions{}); err != nil {
+		return fmt.Errorf("node: adding feed %s: %w", f.Key(), err)
+	}
+	n.feeds[dk] = &openFeed{feed: f, key: f.Key(), ours: ours}
+	return nil
+}
+
+// Feed returns an open feed, or nil.
+func (n *Node) Feed(key feed.Key) *feed.Feed {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if f := n.feeds[key.Discovery()]; f != nil {
+		return f.feed
+	}
+	return nil
+}
+
+// Feeds returns the feeds open in the node, in no order.
+func (n *Node) Feeds() []*feed.Feed {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]*feed.Feed, 0, len(n.feeds))
+	for _, f := range n.feeds {
+		out = append(out, f.feed)
+	}
+	return out
+}
+
+// CloseFeed leaves the feed's topic, stops serving it, and closes it if Open
+// opened it. It returns ErrNotOpen for a feed the node does not have.
+func (n *Node) CloseFeed(key feed.Key) error {
+	dk := key.Discovery()
+	n.mu.Lock()
+	f, t := n.feeds[dk], n.topics[dk]
+	delete(n.feeds, dk)
+	n.mu.Unlock()
+	if f == nil {
+		return fmt.Errorf("%w: %s", ErrNotOpen, key)
+	}
+	if t != nil {
+		t.leaveAll()
+	}
+	err := n.engine.Remove(dk)
+	if f.ours {
+		err = errors.Join(err, f.feed.Close())
+	}
+	return err
+}
+
+// sharedKey returns the key of a feed that is shared.
+func (n *Node) sharedKey(dk feed.DiscoveryKey) (feed.Key, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if f := n.feeds[dk]; f != nil && f.shared > 0 {
+		return f.key, true
+	}
+	return feed.Key{}, false
+}
+
+// sharedKeys returns the keys of every shared feed.
+func (n *Node) sharedKeys() []feed.Key {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var keys []feed.Key
+	for _, f := range n.feeds {
+		if f.shared > 0 {
+			keys = append(keys, f.key)
+		}
+	}
+	return keys
+}
+
+// anyShared tells whether a feed is shared.
+func (n *Node) anyShared() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, f := range n.feeds {
+		if f.shared > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// joined returns the topic of dk while it is joined, or nil.
+func (n *Node) joined(dk feed.DiscoveryKey) *topic {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.topics[dk]
+}
+
+// topicOf is the name of a feed's topic in discovery.
+func topicOf(dk feed.DiscoveryKey) discovery.Topic { return discovery.Topic(dk) }

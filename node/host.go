@@ -1,0 +1,225 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/namespace"
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	relayv2 "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/go-hypercore/hypercore/discovery"
+)
+
+const (
+	// Frames of 256 KiB carry 20 % more per second than yamux's 64 KiB, and a
+	// first window of 1 MiB fills long paths one round trip earlier.
+	muxFrame    = 256 << 10
+	firstWindow = 1 << 20
+	maxWindow   = 16 << 20 // yamux's own limit
+	// relayBuffer is the copy buffer of the relay service; 64 KiB carry 1.7
+	// times what the default 2 KiB do.
+	relayBuffer = 64 << 10
+	// connGrace is how long a new connection is safe from trimming.
+	connGrace = 30 * time.Second
+	// localDial bounds dials within private ranges and on loopback.
+	localDial = 5 * time.Second
+)
+
+// hosting is a libp2p host and what belongs to it.
+type hosting struct {
+	host     host.Host
+	ours     bool // to be closed
+	loopback bool // sends nothing off the machine
+	gate     *gater
+	disc     atomic.Pointer[discovery.Discovery] // set once discovery runs; relays are found there
+}
+
+// newHost makes the node's host, or wraps the application's.
+func newHost(cfg Config, key crypto.PrivKey, store ds.Batching) (*hosting, error) {
+	if cfg.Host != nil {
+		return &hosting{host: cfg.Host, loopback: loopbackOnly(cfg.Host.Network().ListenAddresses())}, nil
+	}
+	listen := cfg.Listen
+	if listen == nil {
+		listen = defaultListen(cfg.Dir)
+	}
+	hs := &hosting{ours: true, loopback: loopbackOnly(listen)}
+	hs.gate = newGater(hs.loopback)
+	for _, list := range [][]peer.AddrInfo{cfg.Bootstrap, cfg.Peers} {
+		for _, info := range list {
+			hs.gate.allowPrivate(info.ID)
+		}
+	}
+	opts, err := hs.options(cfg, key, store, listen)
+	if err != nil {
+		return nil, err
+	}
+	h, err := libp2p.New(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("node: starting the host: %w", err)
+	}
+	hs.host = h
+	// libp2p is content when one address works.
+	if err := allListening(h, cfg.Listen); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return hs, nil
+}
+
+func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, listen []ma.Multiaddr) ([]libp2p.Option, error) {
+	rm, err := cfg.resources(protocolIDs())
+	if err != nil {
+		return nil, fmt.Errorf("node: resource manager: %w", err)
+	}
+	low, high := cfg.watermarks()
+	cm, err := connmgr.NewConnManager(low, high, connmgr.WithGracePeriod(connGrace))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("node: connection manager: %w", err), rm.Close())
+	}
+	mux := *yamux.DefaultTransport
+	mux.MaxMessageSize, mux.InitialStreamWindowSize = muxFrame, firstWindow
+	agent := cfg.UserAgent
+	if agent == "" {
+		agent = "hypercore"
+	}
+	opts := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.ListenAddrs(listen...),
+		libp2p.DefaultTransports, libp2p.DefaultSecurity, // TCP QUIC WebSocket WebTransport WebRTC; TLS, Noise
+		libp2p.ShareTCPListener(),
+		libp2p.Muxer(yamux.ID, &mux),
+		libp2p.ResourceManager(rm), libp2p.ConnectionManager(cm), libp2p.ConnectionGater(hs.gate),
+		libp2p.UserAgent(agent),
+		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(localDial)),
+	}
+	if len(listen) == 0 {
+		opts[1] = libp2p.NoListenAddrs
+	}
+	if cfg.Registerer != nil {
+		rcmgr.MustRegisterWith(cfg.Registerer)
+		opts = append(opts, libp2p.PrometheusRegisterer(cfg.Registerer))
+	} else {
+		opts = append(opts, libp2p.DisableMetrics())
+	}
+	if cfg.Server && cfg.Dir != "" {
+		// A DHT server keeps the addresses of providers in its peerstore:
+		// after a restart its records would be without.
+		ps, err := pstoreds.NewPeerstore(context.Background(), namespace.Wrap(store, ds.NewKey("/peers")), pstoreds.DefaultOpts())
+		if err != nil {
+			return nil, fmt.Errorf("node: opening the peerstore: %w", err)
+		}
+		opts = append(opts, libp2p.Peerstore(ps))
+	}
+	switch {
+	case hs.loopback:
+		opts = append(opts, libp2p.MultiaddrResolver(localNames{}))
+		if cfg.Server && !cfg.Relay.Off {
+			opts = append(opts, libp2p.EnableRelayService(relayOptions(cfg.Relay)...), libp2p.ForceReachabilityPublic())
+		}
+		return opts, nil
+	case cfg.Server:
+		// Waiting for AutoNAT's verdict would keep the relay from starting
+		// where nobody else can give one.
+		opts = append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableNATService())
+		if !cfg.Relay.Off {
+			opts = append(opts, libp2p.EnableRelayService(relayOptions(cfg.Relay)...))
+		}
+	default:
+		opts = append(opts, libp2p.EnableAutoRelayWithPeerSource(hs.relays,
+			autorelay.WithMinCandidates(1), autorelay.WithNumRelays(2),
+			autorelay.WithBootDelay(5*time.Second), autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(5*time.Second)))
+	}
+	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching())
+	if cfg.PortMap != Off {
+		opts = append(opts, libp2p.NATPortMap())
+	}
+	return opts, nil
+}
+
+// relays delivers candidates for AutoRelay: peers of the DHT.
+func (hs *hosting) relays(ctx context.Context, n int) <-chan peer.AddrInfo {
+	if d := hs.disc.Load(); d != nil {
+		return d.Servers(ctx, n)
+	}
+	c := make(chan peer.AddrInfo)
+	close(c)
+	return c
+}
+
+func relayOptions(r RelayLimits) []relayv2.Option {
+	rc := relayv2.DefaultResources()
+	rc.BufferSize = relayBuffer
+	if r.Unlimited {
+		rc.Limit = nil
+		return []relayv2.Option{relayv2.WithResources(rc)}
+	}
+	limit := *rc.Limit
+	if r.Data > 0 {
+		limit.Data = r.Data
+	}
+	if r.Time > 0 {
+		limit.Duration = r.Time
+	}
+	rc.Limit = &limit
+	return []relayv2.Option{relayv2.WithResources(rc)}
+}
+
+// allListening tells which of the addresses asked for is not served.
+func allListening(h host.Host, want []ma.Multiaddr) error {
+	have := h.Network().ListenAddresses()
+	for _, w := range want {
+		found := false
+		for _, a := range have {
+			found = found || served(w, a)
+		}
+		if !found {
+			return fmt.Errorf("node: not listening on %s: is the address of this machine, and the port free?", w)
+		}
+	}
+	return nil
+}
+
+// served tells whether listening on have is what want asked for: the same
+// protocols, the same IP address, the same port unless it was 0. What a
+// transport adds behind that, such as certificate hashes, does not matter.
+func served(want, have ma.Multiaddr) bool {
+	if len(have) < len(want) {
+		return false
+	}
+	for i := range want {
+		w, h := want[i], have[i]
+		if w.Protocol().Code != h.Protocol().Code {
+			return false
+		}
+		port := w.Protocol().Code == ma.P_TCP || w.Protocol().Code == ma.P_UDP
+		if w.Value() != h.Value() && !(port && w.Value() == "0") {
+			return false
+		}
+	}
+	return true
+}
+
+// isRelayed tells whether a goes through a relay.
+func isRelayed(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
+	return err == nil
+}
+
+// isLoopback is manet's, for readability at the callers.
+func isLoopback(a ma.Multiaddr) bool { return manet.IsIPLoopback(a) }

@@ -1,0 +1,255 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	libproto "github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multistream"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+const (
+	// dialTimeout bounds a first attempt, connecting, also through a relay,
+	// and opening the stream; it doubles up to dialTimeoutMax. A node that is
+	// just restarting refuses TCP at once but lets QUIC hang, and shall be
+	// tried again before that gives up.
+	dialTimeout    = 4 * time.Second
+	dialTimeoutMax = 30 * time.Second
+	// keepAlive is how often a keeper without anything to do looks around.
+	keepAlive = 30 * time.Second
+)
+
+// errNoProtocol tells that a peer does not replicate.
+var errNoProtocol = errors.New("node: peer speaks no replication protocol")
+
+// keep starts the keeper of a wanted peer unless it runs. p.mu is held.
+func (p *peers) keep(st *peerState) {
+	if st.keeping || p.closed || !st.wanted() && st.link == nil {
+		return
+	}
+	st.keeping = true
+	p.n.wg.Go(func() { p.keeper(st) })
+}
+
+// keeper keeps one peer connected, with a stream if there is a feed to offer,
+// for as long as it is wanted.
+func (p *peers) keeper(st *peerState) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		p.mu.Lock()
+		do, wait := p.todo(st, time.Now())
+		if do == nothing {
+			st.keeping = false
+			p.drop(st)
+			p.mu.Unlock()
+			return
+		}
+		var keys []feed.Key
+		if do == connect || do == move {
+			keys = p.keysFor(st)
+		}
+		p.mu.Unlock()
+		switch do {
+		case connect:
+			p.attempt(st, keys)
+			continue
+		case move:
+			p.move(st, keys)
+		}
+		timer.Reset(wait)
+		select {
+		case <-p.n.ctx.Done():
+			p.mu.Lock()
+			st.keeping = false
+			p.mu.Unlock()
+			return
+		case <-st.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// action is what a keeper is to do.
+type action int
+
+const (
+	nothing action = iota // the peer is not wanted: end
+	rest                  // wait
+	connect               // connect, or open the stream
+	move                  // from the relay to the direct connection
+)
+
+// todo decides for one keeper. p.mu is held.
+func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duration) {
+	h := p.n.host
+	switch {
+	case p.closed || p.n.ctx.Err() != nil:
+		return nothing, 0
+	case st.link != nil && st.link.relayed && st.link.initiator && hasDirect(h, st.id):
+		return move, time.Second
+	case !st.wanted():
+		return nothing, 0
+	case st.link != nil:
+		return rest, keepAlive
+	case !p.hasKeys(st) && connected(h, st.id):
+		return rest, keepAlive // no feed to offer: the connection is all
+	case now.Before(st.next):
+		return rest, st.next.Sub(now)
+	case !st.fixed && !st.lan && !p.roomFor(st):
+		return rest, keepAlive
+	}
+	return connect, 0
+}
+
+// roomFor tells whether a topic of the peer wants more connections. p.mu is
+// held.
+func (p *peers) roomFor(st *peerState) bool {
+	for dk := range st.topics {
+		if j := p.n.joined(dk); j != nil && j.connections() < maxLinks {
+			return true
+		}
+	}
+	return false
+}
+
+// attempt connects to the peer and opens a stream.
+func (p *peers) attempt(st *peerState, keys []feed.Key) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.n.ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	st.dialing = true
+	st.tried = p.n.host.Peerstore().Addrs(st.id)
+	limit := min(dialTimeout<<min(st.fails, 10), dialTimeoutMax)
+	p.mu.Unlock()
+
+	err := p.dial(st, keys, limit)
+	<-p.slots
+
+	now := time.Now()
+	p.mu.Lock()
+	st.dialing = false
+	if p.closed || p.n.ctx.Err() != nil {
+		p.mu.Unlock()
+		return
+	}
+	switch {
+	case err == nil:
+		st.err = nil
+	case errors.Is(err, errReplaced):
+		// The stream the peer opened meanwhile is kept.
+		st.next = now.Add(jitter(firstRetry))
+	case errors.Is(err, errNoProtocol):
+		st.err = err
+		st.next = now.Add(jitter(noProtocolRetry))
+	default:
+		st.err = err
+		st.fails++
+		st.next = now.Add(jitter(min(firstRetry<<min(st.fails-1, 12), maxRetry)))
+	}
+	first := err != nil && st.fails == 1
+	linked := err == nil && len(keys) == 0
+	p.mu.Unlock()
+	if linked { // a connection without a stream
+		p.linked(st)
+	}
+	if first {
+		p.n.emit(Event{Type: DialFailed, Peer: st.id, Err: err})
+	}
+}
+
+func (p *peers) dial(st *peerState, keys []feed.Key, limit time.Duration) error {
+	h := p.n.host
+	ctx, cancel := context.WithTimeout(p.n.ctx, limit)
+	defer cancel()
+	ctx = network.WithAllowLimitedConn(ctx, "hypercore")
+	clearBackoff(h, st.id)
+	if err := h.Connect(ctx, peer.AddrInfo{ID: st.id}); err != nil {
+		return fmt.Errorf("connecting to %s: %w", st.id.ShortString(), err)
+	}
+	if len(keys) == 0 {
+		p.mu.Lock()
+		for dk := range st.topics {
+			h.ConnManager().Protect(st.id, dk.String())
+		}
+		p.mu.Unlock()
+		return nil
+	}
+	return p.open(ctx, st.id, keys)
+}
+
+// open opens a stream over the best connection there is.
+func (p *peers) open(ctx context.Context, id peer.ID, keys []feed.Key) error {
+	s, err := p.n.host.NewStream(ctx, id, protocolIDs()...)
+	if err != nil {
+		var none multistream.ErrNotSupported[libproto.ID]
+		if errors.As(err, &none) {
+			return fmt.Errorf("%w: %s", errNoProtocol, id.ShortString())
+		}
+		return fmt.Errorf("opening a stream to %s: %w", id.ShortString(), err)
+	}
+	return p.adopt(id, s, true, keys)
+}
+
+// move opens a stream over a direct connection in place of one on a relay.
+func (p *peers) move(st *peerState, keys []feed.Key) {
+	ctx, cancel := context.WithTimeout(network.WithNoDial(p.n.ctx, "a direct connection is there"), dialTimeout)
+	defer cancel()
+	if err := p.open(ctx, st.id, keys); err != nil {
+		log.Debugw("stream stays on the relay", "peer", st.id, "error", err)
+		return
+	}
+	p.n.emit(Event{Type: MovedDirect, Peer: st.id})
+}
+
+// connected tells whether there is a connection, relayed or not.
+func connected(h host.Host, id peer.ID) bool {
+	c := h.Network().Connectedness(id)
+	return c == network.Connected || c == network.Limited
+}
+
+// hasDirect tells whether there is a connection without a relay.
+func hasDirect(h host.Host, id peer.ID) bool {
+	for _, c := range h.Network().ConnsToPeer(id) {
+		if !isRelayed(c.RemoteMultiaddr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// clearBackoff lets the host dial although a dial failed just before; the
+// back-off is ours.
+func clearBackoff(h host.Host, id peer.ID) {
+	if s, ok := h.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		s.Backoff().Clear(id)
+	}
+}
+
+// jitter returns d or up to a quarter more or less.
+func jitter(d time.Duration) time.Duration {
+	if d < 4 {
+		return d
+	}
+	return d - d/4 + rand.N(d/2)
+}
+
+// signal puts a token into a channel of capacity one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

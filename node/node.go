@@ -1,0 +1,330 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	leveldb "github.com/ipfs/go-ds-leveldb"
+	logging "github.com/ipfs/go-log/v2"
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
+)
+
+var log = logging.Logger("hypercore/node")
+
+// stateDir is the directory of discovery's state in Config.Dir.
+const stateDir = "dht"
+
+// Node is a running node. Its methods may be called from any goroutine.
+type Node struct {
+	// Constant after New.
+	cfg     Config
+	hosting *hosting
+	host    host.Host
+	disc    *discovery.Discovery
+	engine  *protocol.Engine
+	store   ds.Batching // nil without Config.Dir
+	peers   *peers
+	notes   network.Notifiee
+	events  hub
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	in, out atomic.Uint64 // bytes of all replication streams
+	done    chan struct{} // closed when Close is through
+
+	// mu guards the fields below.
+	mu        sync.Mutex
+	closed    bool
+	closeErr  error
+	feeds     map[feed.DiscoveryKey]*openFeed
+	topics    map[feed.DiscoveryKey]*topic
+	listeners map[*TCPListener]struct{}
+	net       netState
+}
+
+// netState is what the host told about its reachability; Node.mu guards it.
+type netState struct {
+	reachability         network.Reachability
+	nat                  map[network.NATTransportProtocol]network.NATDeviceType
+	reachable, unchecked []ma.Multiaddr
+}
+
+// New starts a node. ctx bounds the start only.
+func New(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg:       cfg,
+		done:      make(chan struct{}),
+		feeds:     map[feed.DiscoveryKey]*openFeed{},
+		topics:    map[feed.DiscoveryKey]*topic{},
+		listeners: map[*TCPListener]struct{}{},
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.events.init()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.release())
+		}
+	}()
+	key := cfg.Identity
+	if key == nil && cfg.Host == nil {
+		if key, err = identity(cfg.Dir); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Dir != "" {
+		if n.store, err = openState(cfg.Dir); err != nil {
+			return nil, err
+		}
+	}
+	if n.hosting, err = newHost(cfg, key, n.store); err != nil {
+		return nil, err
+	}
+	n.host = n.hosting.host
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n.engine = protocol.New(protocol.Config{})
+	n.peers = newPeers(n)
+	if err := n.discover(); err != nil {
+		return nil, err
+	}
+	sub, err := n.subscribe()
+	if err != nil {
+		return nil, err
+	}
+	n.notes = n.peers.notifiee()
+	n.host.Network().Notify(n.notes)
+	for _, id := range protocolIDs() {
+		n.host.SetStreamHandler(id, n.peers.handle)
+	}
+	n.wg.Go(func() { n.watchHost(sub) })
+	n.wg.Go(n.tidy)
+	fixed := cfg.Peers
+	if n.hosting.loopback {
+		fixed = onlyLoopback(fixed)
+	}
+	for _, info := range fixed {
+		n.peers.addFixed(info)
+	}
+	return n, nil
+}
+
+// openState opens the database of discovery, which also locks the directory.
+func openState(dir string) (ds.Batching, error) {
+	path := filepath.Join(dir, stateDir)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	// What a crash may take is announced again: no fsync per write.
+	s, err := leveldb.NewDatastore(path, &leveldb.Options{NoSync: true})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("%w: %s", ErrDirInUse, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("node: opening %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// discover starts discovery.
+func (n *Node) discover() (err error) {
+	cfg := n.cfg
+	boot := cfg.Bootstrap
+	if n.hosting.loopback {
+		boot = onlyLoopback(boot)
+	}
+	mdns := cfg.MDNS == On || cfg.MDNS == Auto && n.hosting.ours && !n.hosting.gate.public
+	n.disc, err = discovery.New(n.host, discovery.Config{
+		Network: cfg.Network, Bootstrap: boot, Server: cfg.Server,
+		MDNS: mdns && !n.hosting.loopback, Local: n.hosting.loopback,
+		Store: n.store, Routing: cfg.Routing, OnLAN: n.peers.foundLAN,
+	})
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	n.hosting.disc.Store(n.disc)
+	return nil
+}
+
+// tidy does what is due from time to time.
+func (n *Node) tidy() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-tick.C:
+			n.peers.sweep()
+		}
+	}
+}
+
+// subscribe listens to what the host finds out about itself.
+func (n *Node) subscribe() (event.Subscription, error) {
+	sub, err := n.host.EventBus().Subscribe([]any{
+		new(event.EvtLocalAddressesUpdated), new(event.EvtLocalReachabilityChanged),
+		new(event.EvtHostReachableAddrsChanged), new(event.EvtNATDeviceTypeChanged),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("node: subscribing to host events: %w", err)
+	}
+	return sub, nil
+}
+
+func (n *Node) watchHost(sub event.Subscription) {
+	defer sub.Close()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case e, ok := <-sub.Out():
+			if !ok {
+				return
+			}
+			switch e := e.(type) {
+			case event.EvtLocalAddressesUpdated:
+				n.emit(Event{Type: AddrsChanged})
+			case event.EvtLocalReachabilityChanged:
+				n.mu.Lock()
+				n.net.reachability = e.Reachability
+				n.mu.Unlock()
+				n.emit(Event{Type: ReachabilityChanged, Text: e.Reachability.String()})
+			case event.EvtHostReachableAddrsChanged:
+				n.mu.Lock()
+				n.net.reachable, n.net.unchecked = e.Reachable, e.Unknown
+				n.mu.Unlock()
+				n.emit(Event{Type: ReachabilityChanged, Text: fmt.Sprintf("%d addresses reachable", len(e.Reachable))})
+			case event.EvtNATDeviceTypeChanged:
+				n.mu.Lock()
+				if n.net.nat == nil {
+					n.net.nat = map[network.NATTransportProtocol]network.NATDeviceType{}
+				}
+				n.net.nat[e.TransportProtocol] = e.NatDeviceType
+				n.mu.Unlock()
+			}
+		}
+	}
+}
+
+// ID returns the node's peer ID.
+func (n *Node) ID() peer.ID { return n.host.ID() }
+
+// Host returns the libp2p host. Closing it is the node's affair, or the
+// application's if it passed it in.
+func (n *Node) Host() host.Host { return n.host }
+
+// Engine returns the protocol engine, which knows who serves what.
+func (n *Node) Engine() *protocol.Engine { return n.engine }
+
+// Discovery returns the node's discovery.
+func (n *Node) Discovery() *discovery.Discovery { return n.disc }
+
+// Addrs returns the addresses others can be given, each with /p2p/ID.
+func (n *Node) Addrs() []ma.Multiaddr {
+	as, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: n.host.ID(), Addrs: n.host.Addrs()})
+	if err != nil {
+		return nil // only for an invalid ID
+	}
+	return as
+}
+
+// Traffic returns the bytes received and sent over all replication streams
+// since the start.
+func (n *Node) Traffic() (in, out uint64) { return n.in.Load(), n.out.Load() }
+
+// Loopback returns listen addresses on this machine only, with free ports:
+// for tests, demos and local work.
+func Loopback() []ma.Multiaddr {
+	return []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0"), ma.StringCast("/ip4/127.0.0.1/udp/0/quic-v1")}
+}
+
+// Close ends every stream, closes the feeds that Open opened, leaves the
+// network and closes the host unless it was passed in. No goroutine of the
+// node is left. It may be called twice; the second call waits for the first.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	first := !n.closed
+	n.closed = true
+	n.mu.Unlock()
+	if first {
+		n.closeErr = n.release()
+		close(n.done)
+	}
+	<-n.done
+	return n.closeErr
+}
+
+// release undoes New, as far as it came.
+func (n *Node) release() error {
+	var errs []error
+	n.cancel()
+	if n.notes != nil {
+		for _, id := range protocolIDs() {
+			n.host.RemoveStreamHandler(id)
+		}
+		n.host.Network().StopNotify(n.notes)
+	}
+	if n.peers != nil {
+		n.peers.close()
+	}
+	n.mu.Lock()
+	listeners := make([]*TCPListener, 0, len(n.listeners))
+	for l := range n.listeners {
+		listeners = append(listeners, l)
+	}
+	feeds := make([]*openFeed, 0, len(n.feeds))
+	for _, f := range n.feeds {
+		feeds = append(feeds, f)
+	}
+	topics := make([]*topic, 0, len(n.topics))
+	for _, t := range n.topics {
+		topics = append(topics, t)
+	}
+	n.mu.Unlock()
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	for _, t := range topics {
+		t.end()
+	}
+	if n.engine != nil {
+		errs = append(errs, n.engine.Close())
+	}
+	if n.disc != nil {
+		errs = append(errs, n.disc.Close())
+	}
+	n.wg.Wait()
+	for _, f := range feeds {
+		if f.ours {
+			errs = append(errs, f.feed.Close())
+		}
+	}
+	if n.hosting != nil && n.hosting.ours {
+		errs = append(errs, n.host.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	n.events.close()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,422 @@
+package node
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+const (
+	// maxPeers bounds the peers the node remembers, wanted or not.
+	maxPeers = 4096
+	// maxPerTopic bounds the candidates of one topic, and maxLinks the
+	// connections the node makes for one topic; more may come in.
+	maxPerTopic = 256
+	maxLinks    = 32
+	// maxDials run at a time.
+	maxDials = 16
+	// connTag protects connections that carry a stream.
+	connTag = "hypercore"
+	// addrTTL is how long addresses of a candidate are kept.
+	addrTTL = 30 * time.Minute
+	// After a failure or a loss the peer is tried again after firstRetry,
+	// doubling up to maxRetry. A stream that lasted steadyAfter starts over.
+	firstRetry  = 200 * time.Millisecond
+	maxRetry    = time.Minute
+	steadyAfter = 20 * time.Second
+	// A peer at fault is refused for firstPenalty, doubling up to maxPenalty;
+	// a fault is forgotten after as long without another.
+	firstPenalty = 10 * time.Second
+	maxPenalty   = time.Hour
+	// noProtocolRetry is the wait for a peer that does not speak ours.
+	noProtocolRetry = 10 * time.Minute
+	// idleAfter is how long a stream without any feed is kept.
+	idleAfter = time.Minute
+	// sweepEvery is how often idle streams and forgotten peers are looked for.
+	sweepEvery = 15 * time.Second
+	// forgetAfter is how long a candidate that nothing finds any more is
+	// tried, and how long its back-off is remembered.
+	forgetAfter = 30 * time.Minute
+)
+
+// peers knows who is wanted and keeps one replication stream with each.
+type peers struct {
+	n     *Node
+	slots chan struct{} // one token per dial under way
+
+	// mu guards the fields below and those of each peerState.
+	mu     sync.Mutex
+	closed bool
+	m      map[peer.ID]*peerState
+}
+
+// peerState is what is known about one peer.
+type peerState struct {
+	id      peer.ID
+	fixed   bool // Config.Peers
+	lan     bool // found by mDNS
+	topics  map[feed.DiscoveryKey]time.Time
+	link    *link
+	offered map[feed.Key]bool // on link
+	keeping bool              // a keeper runs
+	dialing bool
+	wake    chan struct{} // for the keeper
+
+	seen    time.Time // last found or connected
+	fails   int
+	next    time.Time // not tried before
+	err     error     // of the last attempt, or the end of the last stream
+	tried   []ma.Multiaddr
+	faults  int
+	refused time.Time // not welcome before
+	idle    time.Time // since when the link has no feed
+}
+
+func newPeers(n *Node) *peers {
+	return &peers{n: n, slots: make(chan struct{}, maxDials), m: map[peer.ID]*peerState{}}
+}
+
+// get returns the state of a peer, made if there is none. p.mu is held.
+func (p *peers) get(id peer.ID) *peerState {
+	st := p.m[id]
+	if st == nil {
+		st = &peerState{id: id, topics: map[feed.DiscoveryKey]time.Time{}, wake: make(chan struct{}, 1), seen: time.Now()}
+		p.m[id] = st
+	}
+	return st
+}
+
+// drop forgets a peer of which nothing is worth knowing. p.mu is held.
+func (p *peers) drop(st *peerState) {
+	if st.link == nil && !st.keeping && !st.wanted() && st.fails == 0 && st.faults == 0 {
+		delete(p.m, st.id)
+	}
+}
+
+func (st *peerState) wanted() bool { return st.fixed || st.lan || len(st.topics) > 0 }
+
+// keysFor returns the feeds to offer to a peer: those of the topics it was
+// found under, and all to fixed and local ones. p.mu is held.
+func (p *peers) keysFor(st *peerState) []feed.Key {
+	if st.fixed || st.lan {
+		return p.n.sharedKeys()
+	}
+	var keys []feed.Key
+	for dk := range st.topics {
+		if k, ok := p.n.sharedKey(dk); ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// hasKeys tells whether keysFor would return any. p.mu is held.
+func (p *peers) hasKeys(st *peerState) bool {
+	if st.fixed || st.lan {
+		return p.n.anyShared()
+	}
+	for dk := range st.topics {
+		if _, ok := p.n.sharedKey(dk); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// addFixed adds a peer that is always wanted.
+func (p *peers) addFixed(info peer.AddrInfo) {
+	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := p.get(info.ID)
+	st.fixed = true
+	p.keep(st)
+}
+
+// foundLAN is told of a peer found by mDNS.
+func (p *peers) foundLAN(info peer.AddrInfo) {
+	if p.n.hosting.gate != nil {
+		p.n.hosting.gate.allowPrivate(info.ID)
+	}
+	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.m[info.ID] == nil && len(p.m) >= maxPeers {
+		return
+	}
+	st := p.get(info.ID)
+	st.lan = true
+	p.refresh(st, info.Addrs)
+	p.keep(st)
+}
+
+// found is told that a peer was found under a topic.
+func (p *peers) found(dk feed.DiscoveryKey, info peer.AddrInfo) {
+	if info.ID == p.n.host.ID() {
+		return
+	}
+	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
+	p.mu.Lock()
+	j := p.n.joined(dk)
+	st := p.m[info.ID]
+	switch {
+	case p.closed || j == nil:
+		p.mu.Unlock()
+		return
+	case st == nil || st.topics[dk].IsZero():
+		if st == nil && len(p.m) >= maxPeers || !j.room() {
+			p.mu.Unlock()
+			return
+		}
+		st = p.get(info.ID)
+	}
+	fresh := st.topics[dk].IsZero()
+	st.topics[dk] = time.Now()
+	p.refresh(st, info.Addrs)
+	p.offer(st)
+	p.keep(st)
+	linked := st.link != nil || connected(p.n.host, st.id)
+	p.mu.Unlock()
+	if fresh {
+		p.n.emit(Event{Type: PeerFound, Peer: info.ID, Topic: dk})
+		j.candidate(1)
+	}
+	if linked {
+		j.up(info.ID)
+	}
+}
+
+// refresh notes that a peer was found again; an address that was not tried
+// yet ends its back-off. p.mu is held.
+func (p *peers) refresh(st *peerState, addrs []ma.Multiaddr) {
+	st.seen = time.Now()
+	if st.fails == 0 || st.dialing || !slices.ContainsFunc(addrs, func(a ma.Multiaddr) bool { return !ma.Contains(st.tried, a) }) {
+		return
+	}
+	st.fails, st.next = 0, st.seen
+	signal(st.wake)
+}
+
+// offer offers the feeds the peer was not offered yet. p.mu is held.
+func (p *peers) offer(st *peerState) {
+	if st.link == nil {
+		return
+	}
+	for _, k := range p.keysFor(st) {
+		if st.offered[k] {
+			continue
+		}
+		st.offered[k] = true
+		if err := st.link.stream.Offer(k); err != nil {
+			log.Debugw("feed not offered", "peer", st.id, "error", err)
+		}
+	}
+}
+
+// shared is called when a feed was shared: fixed and local peers are offered
+// it, and peers that were found under its topic before.
+func (p *peers) shared(dk feed.DiscoveryKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, st := range p.m {
+		if st.fixed || st.lan || !st.topics[dk].IsZero() {
+			p.offer(st)
+			signal(st.wake)
+		}
+	}
+}
+
+// left is called when a topic is no longer joined.
+func (p *peers) left(dk feed.DiscoveryKey, key feed.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, st := range p.m {
+		delete(st.offered, key)
+		if _, ok := st.topics[dk]; ok {
+			delete(st.topics, dk)
+			p.n.host.ConnManager().Unprotect(st.id, dk.String())
+			signal(st.wake)
+			p.drop(st)
+		}
+	}
+}
+
+// linked tells the joins of a peer that it is connected.
+func (p *peers) linked(st *peerState) {
+	p.mu.Lock()
+	topics := slices.Collect(maps.Keys(st.topics))
+	p.mu.Unlock()
+	for _, dk := range topics {
+		if j := p.n.joined(dk); j != nil {
+			j.up(st.id)
+		}
+	}
+}
+
+// ended is called once for each link.
+func (p *peers) ended(st *peerState, l *link, err error) {
+	now := time.Now()
+	p.mu.Lock()
+	current := st.link == l
+	if current {
+		st.link, st.offered, st.idle = nil, nil, time.Time{}
+		st.seen = now
+		switch {
+		case faulty(err):
+			if now.Sub(st.refused) > maxPenalty {
+				st.faults = 0
+			}
+			wait := min(firstPenalty<<min(st.faults, 12), maxPenalty)
+			st.faults++
+			st.refused = now.Add(wait)
+			st.next = now.Add(jitter(wait))
+		case now.Sub(l.opened) >= steadyAfter:
+			st.fails, st.next = 0, now.Add(jitter(firstRetry))
+		default:
+			st.fails++
+			st.next = now.Add(jitter(min(firstRetry<<min(st.fails-1, 12), maxRetry)))
+		}
+		if err != nil {
+			st.err = err
+		}
+		signal(st.wake)
+	}
+	topics := slices.Collect(maps.Keys(st.topics))
+	closed := p.closed
+	p.drop(st)
+	p.mu.Unlock()
+	if !current {
+		return
+	}
+	p.n.host.ConnManager().Unprotect(st.id, connTag)
+	if !closed {
+		p.n.emit(Event{Type: StreamClosed, Peer: st.id, Err: err})
+	}
+	for _, dk := range topics {
+		if j := p.n.joined(dk); j != nil {
+			j.down(st.id)
+		}
+	}
+}
+
+func (p *peers) refusedUntil(id peer.ID) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st := p.m[id]; st != nil {
+		return st.refused
+	}
+	return time.Time{}
+}
+
+// direct is called for each new connection that is not relayed: a stream on
+// a relay moves to it.
+func (p *peers) direct(id peer.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st := p.m[id]; st != nil && st.link != nil && st.link.relayed && st.link.initiator {
+		p.keep(st)
+		signal(st.wake)
+	}
+}
+
+// sweep closes streams without feeds and forgets peers.
+func (p *peers) sweep() {
+	now := time.Now()
+	var idle []*link
+	p.mu.Lock()
+	for _, st := range p.m {
+		if st.link != nil {
+			st.seen = now
+			switch {
+			case len(st.link.stream.Feeds()) > 0 || p.hasKeys(st):
+				st.idle = time.Time{}
+			case st.idle.IsZero():
+				st.idle = now
+			case now.Sub(st.idle) > idleAfter:
+				idle = append(idle, st.link)
+			}
+			continue
+		}
+		if now.Sub(st.seen) > forgetAfter {
+			for dk := range st.topics {
+				delete(st.topics, dk)
+				if j := p.n.joined(dk); j != nil {
+					j.candidate(-1)
+				}
+			}
+			if !st.fixed {
+				st.lan, st.fails, st.faults = false, 0, 0
+			}
+			signal(st.wake)
+			p.drop(st)
+		}
+	}
+	p.mu.Unlock()
+	for _, l := range idle {
+		l.cancel(errIdle)
+	}
+}
+
+// close ends every stream.
+func (p *peers) close() {
+	p.mu.Lock()
+	p.closed = true
+	var links []*link
+	for _, st := range p.m {
+		if st.link != nil {
+			links = append(links, st.link)
+		}
+		signal(st.wake)
+	}
+	p.mu.Unlock()
+	for _, l := range links {
+		l.cancel(ErrClosed)
+	}
+}
+
+// notifiee tells p of new connections.
+type notifiee struct {
+	network.NotifyBundle
+}
+
+func (p *peers) notifiee() network.Notifiee {
+	return &notifiee{network.NotifyBundle{
+		ConnectedF: func(_ network.Network, c network.Conn) {
+			if !isRelayed(c.RemoteMultiaddr()) {
+				p.direct(c.RemotePeer())
+			}
+		},
+		DisconnectedF: func(_ network.Network, c network.Conn) {
+			if !connected(p.n.host, c.RemotePeer()) {
+				p.gone(c.RemotePeer())
+			}
+		},
+	}}
+}
+
+// gone is called when a peer has no connection left. Peers with a stream are
+// told by its end.
+func (p *peers) gone(id peer.ID) {
+	p.mu.Lock()
+	st := p.m[id]
+	if st == nil || st.link != nil || p.closed {
+		p.mu.Unlock()
+		return
+	}
+	topics := slices.Collect(maps.Keys(st.topics))
+	signal(st.wake)
+	p.mu.Unlock()
+	for _, dk := range topics {
+		if j := p.n.joined(dk); j != nil {
+			j.down(id)
+		}
+	}
+}
