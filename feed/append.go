@@ -1,0 +1,240 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// Hashing is spread over the cores when a batch has at least this many bytes:
+// 64 KiB take about 70 µs, a goroutine a few.
+const parallelBytes = 64 << 10
+
+var leafPool = sync.Pool{New: func() any { return new([]merkle.Node) }}
+
+// leaves returns room for n leaves; it is given back with leafPool.Put.
+func leaves(n int) *[]merkle.Node {
+	l := leafPool.Get().(*[]merkle.Node)
+	if cap(*l) < n {
+		*l = make([]merkle.Node, n)
+	}
+	*l = (*l)[:n]
+	return l
+}
+
+// Append adds blocks at the end of the feed and returns the index of the first
+// of them. All of them are signed with one signature. The data is not kept.
+//
+// When it returns, the blocks are in memory and can be read; when they are on
+// the disk is said by Options.Durability. With AppendDurable and a canceled
+// context the blocks may or may not be on the disk later; the index is returned
+// with the context's error.
+//
+// Without blocks it does nothing and returns the length. It fails with
+// ErrNotWritable, ErrTooLarge, ErrClosed, ErrStatic, ErrBehind, ErrOtherWriter,
+// ErrFrozen, or with the error of a write, and then nothing has changed.
+func (f *Feed) Append(ctx context.Context, blocks ...[]byte) (first uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	var total uint64
+	for i, b := range blocks {
+		if len(b) > MaxBlock {
+			return 0, fmt.Errorf("%w: block %d of the batch has %d bytes, at most %d can be replicated", ErrTooLarge, i, len(b), MaxBlock)
+		}
+		total += uint64(len(b))
+	}
+	if len(blocks) == 0 {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.acc.Len(), f.appendable(0, 0)
+	}
+	if err := f.tryAgain(false); err != nil {
+		return 0, err
+	}
+	first, changes, err := f.append(blocks, total)
+	f.dispatch()
+	if err != nil {
+		return 0, err
+	}
+	if f.opts.Durability == AppendDurable {
+		f.mu.Lock()
+		return first, f.await(ctx, changes)
+	}
+	if err := f.relieve(); err != nil {
+		f.fail(err, true) // the blocks are here; the next call will tell
+	}
+	return first, nil
+}
+
+// appendable returns why these blocks cannot be appended. mu held.
+func (f *Feed) appendable(blocks int, bytes uint64) error {
+	switch err := f.changeable(); {
+	case err != nil:
+		return err
+	case f.static:
+		return fmt.Errorf("%w: the feed is finalized", ErrStatic)
+	case !f.writable():
+		return fmt.Errorf("%w: the secret key of %v is not here", ErrNotWritable, f.key)
+	case f.unsigned:
+		return f.corrupt(signaturesName, sigOffset(f.acc.Len()), "the signature of length %d is missing", f.acc.Len())
+	case f.behind > 0:
+		return fmt.Errorf("%w: %s has %d blocks, %d were announced: it was restored from a backup or copied. "+
+			"Get the rest from a peer, then take over; appending now would fork the feed", ErrBehind, f.st, f.acc.Len(), f.behind)
+	case f.other != "":
+		return fmt.Errorf("%w: %s was last written by %q, this is %q. "+
+			"If the other one never appends again, take over; two writers fork the feed", ErrOtherWriter, f.st, f.other, f.opts.Identity)
+	case f.acc.Len()+uint64(blocks) > MaxLength:
+		return fmt.Errorf("%w: %d blocks after %d", ErrTooLarge, blocks, f.acc.Len())
+	case bytes > merkle.MaxInt-f.acc.ByteLen():
+		return fmt.Errorf("%w: %d bytes after %d", ErrTooLarge, bytes, f.acc.ByteLen())
+	}
+	return nil
+}
+
+// append does the work of Append, up to the moment the feed is longer.
+func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err error) {
+	nodes := leaves(len(blocks))
+	defer leafPool.Put(nodes)
+	// Large blocks are written to the file from the caller's memory, small ones
+	// are copied and written together with the next commit.
+	direct := total >= directBlock*uint64(len(blocks))
+	if !direct {
+		hashBlocks(*nodes, blocks, total)
+	}
+
+	f.wmu.Lock()
+	defer f.wmu.Unlock()
+	f.mu.Lock()
+	if err = f.appendable(len(blocks), total); err == nil && direct {
+		off := f.acc.ByteLen()
+		f.mu.Unlock()
+		err = f.writeBlocks(*nodes, blocks, off)
+		f.mu.Lock()
+		f.touched.data = true
+		if err == nil {
+			err = f.changeable() // it may have changed meanwhile
+		}
+	}
+	defer f.mu.Unlock()
+	if err != nil {
+		return 0, 0, err
+	}
+	return f.grow(*nodes, blocks, total, !direct)
+}
+
+// grow appends to the log: the in-memory state moves. wmu and mu are held.
+func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied bool) (first, changes uint64, err error) {
+	first = f.acc.Len()
+	for i := range nodes {
+		nodes[i].Index = 2 * (first + uint64(i))
+		if copied {
+			f.pend.add(f.acc.ByteLen(), blocks[i])
+		}
+		f.scratch, err = f.acc.Append(nodes[i], f.scratch[:0])
+		if err != nil {
+			return 0, 0, err // appendable has ruled it out
+		}
+		for k := range f.scratch {
+			f.tree.set(&f.scratch[k])
+		}
+	}
+	end := f.acc.Len()
+	f.image.SetData(first, end, true)
+	f.hash = f.acc.TreeHash()
+	if !f.draft {
+		f.sigs.add(sigRecord{length: end, hash: f.hash, own: true})
+	}
+	if f.opts.Identity != "" {
+		f.identity = f.opts.Identity
+	}
+	f.eager = true
+	f.changed()
+	if len(f.watchers) > 0 {
+		f.emit(Appended{Start: first, End: end, Bytes: total})
+	}
+	f.woke(first, end)
+	f.progressed()
+	f.lengthened()
+	return first, f.changes, nil
+}
+
+// hashBlocks computes the leaves of blocks, without their numbers.
+func hashBlocks(nodes []merkle.Node, blocks [][]byte, total uint64) {
+	if total < parallelBytes {
+		for i, b := range blocks {
+			nodes[i] = merkle.Leaf(0, b)
+		}
+		return
+	}
+	parallel(len(blocks), max(1, len(blocks)*(parallelBytes/2)/int(total)), func(i int) {
+		nodes[i] = merkle.Leaf(0, blocks[i])
+	})
+}
+
+// writeBlocks computes the leaves of blocks and writes them from off on, each
+// while it is in the cache of the core that hashed it.
+func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) error {
+	offs := make([]uint64, len(blocks))
+	for i, b := range blocks {
+		offs[i] = off
+		off += uint64(len(b))
+	}
+	var mu sync.Mutex
+	var failed error
+	parallel(len(blocks), 1, func(i int) {
+		nodes[i] = merkle.Leaf(0, blocks[i])
+		if len(blocks[i]) == 0 {
+			return
+		}
+		if _, err := f.files.data.WriteAt(blocks[i], int64(offs[i])); err != nil {
+			mu.Lock()
+			failed = f.fileError("write", dataName, err)
+			mu.Unlock()
+		}
+	})
+	if failed != nil {
+		return f.fail(failed, true)
+	}
+	return nil
+}
+
+// TakeOver makes this the feed's writer again after ErrOtherWriter or ErrBehind:
+// the node that wrote last is forgotten, and what is here counts as all there
+// is. Call it when no other copy appends any more, and after the newest blocks
+// were downloaded. If less is here than was announced it fails with ErrBehind,
+// unless force says that no peer has more: if one has, the feed is forked for
+// good.
+func (f *Feed) TakeOver(ctx context.Context, force bool) error {
+	known := f.knownLen()
+	err := func() error {
+		f.wmu.Lock()
+		defer f.wmu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err := f.changeable(); err != nil {
+			return err
+		}
+		length := f.acc.Len()
+		if most := max(f.behind, known); f.behind > 0 && most > length && !force {
+			return fmt.Errorf("%w: %s has %d blocks, %d were announced", ErrBehind, f.st, length, most)
+		}
+		// What is left beyond the length, of a history that is given up, must not
+		// be taken for a part of the one that goes on.
+		if err := f.cutFiles(); err != nil {
+			return err
+		}
+		f.behind, f.other = 0, ""
+		f.announced = length
+		f.identity = f.opts.Identity
+		f.eager = true
+		f.changed()
+		return nil
+	}()
+	if err != nil {
+		return err
+	}
+	return f.Sync(ctx)
+}

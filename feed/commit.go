@@ -1,0 +1,420 @@
+package feed
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// Downloads are not committed one by one: they wait for company, because a crash
+// only costs fetching them again.
+const (
+	lazyBytes = 64 << 20
+	lazyTime  = time.Second
+)
+
+// lazy is the downloads that wait.
+type lazy struct {
+	since time.Time // of the first
+	bytes int
+}
+
+// bitsEvery is the number of appended blocks after which the bitfield is synced,
+// which bounds what recovery has to look at.
+const bitsEvery = 1 << 14
+
+// retryAfter is how long a failed write is not tried again by calls that change
+// the feed; Sync always tries.
+const retryAfter = time.Second
+
+// changed notes a change that has to become durable. mu held.
+func (f *Feed) changed() {
+	f.changes++
+	f.kick()
+}
+
+// kick starts the committer, or wakes it. mu held. It lives only while there is
+// something to commit, so that an idle feed has no goroutine.
+func (f *Feed) kick() {
+	if f.looping {
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+		return
+	}
+	if f.closing || f.opts.ReadOnly {
+		return
+	}
+	f.looping = true
+	if f.wake == nil {
+		f.wake = make(chan struct{}, 1)
+	}
+	f.loops.Go(f.committer)
+}
+
+// committer commits what is due, one group after the other, until nothing is
+// left.
+func (f *Feed) committer() {
+	var timer *time.Timer
+	for {
+		f.mu.Lock()
+		wait := f.due()
+		if wait < 0 {
+			f.looping = false
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+		if wait > 0 {
+			if timer == nil {
+				timer = time.NewTimer(wait)
+				defer timer.Stop()
+			} else {
+				timer.Reset(wait)
+			}
+			select {
+			case <-timer.C:
+			case <-f.wake:
+			}
+			continue
+		}
+		if f.opts.Durability == AppendDurable {
+			f.gather()
+		}
+		f.commit(false) // a failure is in f.failed, due tells
+	}
+}
+
+// due returns how long the next commit can wait, less than 0 if there is nothing
+// to commit. mu held.
+func (f *Feed) due() time.Duration {
+	switch {
+	case f.closing, f.failed != nil, f.changes == f.committed:
+		return -1
+	case f.eager, f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.lazy.since.IsZero():
+		return 0
+	}
+	return max(0, time.Until(f.lazy.since.Add(lazyTime)))
+}
+
+// gather lets appenders that were just released by the last commit get into this
+// one: it gives way while new appends arrive.
+func (f *Feed) gather() {
+	for last, idle := uint64(0), 0; idle < 3; {
+		f.mu.Lock()
+		n := f.changes
+		f.mu.Unlock()
+		if n == last {
+			idle++
+		} else {
+			last, idle = n, 0
+		}
+		runtime.Gosched()
+	}
+}
+
+// commit makes everything durable that is pending now, in this order:
+//
+//  1. data, nodes and signatures are written (fly)
+//  2. data, tree and signatures are synced
+//  3. the journal slot that is not the newest is written and synced
+//  4. the changed pages of the bitfield are written
+//  5. waiters are told, and peers (Replicator.Available)
+//
+// The commit point is the end of 3. What a crash leaves:
+//
+//   - During 1 or 2: any mixture of old and new bytes beyond the length of the
+//     newest journal slot. Everything below that length is as it was, because
+//     nodes, signatures and data below it are never changed: a parent that
+//     completes only now is a new node. Open starts at the journal's length,
+//     takes further signatures only if the blocks read back hash to what is
+//     signed, and clears what lies beyond. Nothing of it was announced.
+//   - During 3: the slot being written is torn or old; then the other one counts,
+//     and it is the case above. It is never half believed: it carries a checksum.
+//   - After 3: the length counts. Open finds the bits that 4 did not get to write
+//     by reading back what lies beyond the length up to which the bitfield was
+//     synced. Data bits that were written are true, whichever sectors of a page
+//     made it: blocks become durable in 2, before their bits are written, and Clear
+//     syncs the bitfield before it gives the space of a block back.
+//   - Downloads of a length that is committed already change only 1, 2 and 4: a
+//     block whose bit is missing is fetched again. For them the bitfield is synced
+//     in 4, so that Sync means what it says.
+//
+// A failed write is kept and tried again; a failed sync makes the feed read only
+// until it is opened anew, when recovery writes again whatever it takes over.
+func (f *Feed) commit(final bool) error {
+	f.commitMu.Lock()
+	defer f.commitMu.Unlock()
+	if f.files.journal == nil {
+		return ErrClosed
+	}
+	if err := f.stuck(); err != nil {
+		return err
+	}
+	fl, load, err := f.takeOff()
+	if err != nil {
+		return f.fail(err, true)
+	}
+	if err := f.sync(); err != nil { // 2
+		return f.fail(err, false)
+	}
+	if err := f.commitJournal(fl.record, final && !f.bitsOpen && len(load.pages) == 0); err != nil { // 3
+		f.putBack(load)
+		return err
+	}
+	// The commit point: the length counts.
+	if err := f.commitBits(fl.record, load, final); err != nil { // 4
+		return err
+	}
+	f.landed(fl) // 5
+	f.dispatch()
+	return nil
+}
+
+// stuck returns the failure after which nothing is written any more.
+func (f *Feed) stuck() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil && !f.retry {
+		return f.failed
+	}
+	return nil
+}
+
+// takeOff is step 1.
+func (f *Feed) takeOff() (*flight, cargo, error) {
+	f.flushMu.Lock()
+	defer f.flushMu.Unlock()
+	fl, err := f.fly(true)
+	if err != nil {
+		return nil, cargo{}, err
+	}
+	load := f.cargo
+	f.cargo = cargo{}
+	return fl, load, nil
+}
+
+// putBack keeps what a commit could not do for the next one.
+func (f *Feed) putBack(load cargo) {
+	f.flushMu.Lock()
+	defer f.flushMu.Unlock()
+	f.cargo.pages = append(load.pages, f.cargo.pages...) // the later image wins
+	f.cargo.bits = f.cargo.bits || load.bits
+}
+
+// sync is step 2: what was written before is durable when it returns.
+func (f *Feed) sync() error {
+	f.mu.Lock()
+	t := f.touched
+	f.touched = touched{}
+	f.mu.Unlock()
+	if f.opts.Durability == NoSync {
+		return nil
+	}
+	type job struct {
+		name string
+		file store.File
+	}
+	var jobs []job
+	for _, j := range []struct {
+		due bool
+		job
+	}{
+		{t.data, job{dataName, f.files.data}},
+		{t.tree, job{treeName, f.files.tree}},
+		{t.signatures, job{signaturesName, f.files.signatures}},
+	} {
+		if j.due {
+			jobs = append(jobs, j.job)
+		}
+	}
+	for _, file := range f.fresh {
+		jobs = append(jobs, job{"new file", file})
+	}
+	errs := make([]error, len(jobs))
+	var wg sync.WaitGroup
+	for i, j := range jobs[min(1, len(jobs)):] {
+		wg.Go(func() { errs[i+1] = j.file.Sync() })
+	}
+	if len(jobs) > 0 {
+		errs[0] = jobs[0].file.Sync()
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return f.fileError("sync", jobs[i].name, err)
+		}
+	}
+	if f.fresh != nil {
+		if err := f.st.Sync(); err != nil {
+			return f.fileError("sync", "directory", err)
+		}
+		for _, file := range f.fresh {
+			file.Close()
+		}
+		f.fresh = nil
+	}
+	return nil
+}
+
+// recordNow returns what the journal has to say about the feed as it is. mu
+// held.
+func (f *Feed) recordNow() record {
+	r := record{
+		length: f.acc.Len(), byteLen: f.acc.ByteLen(), key: f.key, hash: f.hash,
+		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity,
+	}
+	r.announced = max(r.length, f.announced)
+	return r
+}
+
+// commitJournal is step 3. allBits tells that the whole bitfield is durable.
+func (f *Feed) commitJournal(r record, allBits bool) error {
+	r.bits = f.bitsLen
+	if allBits {
+		r.bits = r.length
+	}
+	old := f.journal
+	r.seq = old.seq
+	if old.seq > 0 && r.marshal() == old.marshal() {
+		return nil
+	}
+	r.seq++
+	if err := writeJournal(f.files.journal, &r); err != nil {
+		return f.fail(f.fileError("write", journalName, err), true)
+	}
+	if f.opts.Durability != NoSync {
+		if err := f.files.journal.Sync(); err != nil {
+			return f.fail(f.fileError("sync", journalName, err), false)
+		}
+	}
+	f.journal = r
+	return nil
+}
+
+// commitBits is step 4.
+func (f *Feed) commitBits(r record, load cargo, final bool) error {
+	for _, p := range load.pages {
+		if _, err := f.files.bitfield.WriteAt(p.buf, p.off); err != nil {
+			f.putBack(load)
+			return f.fail(f.fileError("write", bitfieldName, err), true)
+		}
+		f.bitsOpen = true
+	}
+	if !f.bitsOpen || !(load.bits || final || r.length-f.bitsLen >= bitsEvery) {
+		return nil
+	}
+	if f.opts.Durability != NoSync {
+		if err := f.files.bitfield.Sync(); err != nil {
+			return f.fail(f.fileError("sync", bitfieldName, err), false)
+		}
+	}
+	f.bitsOpen, f.bitsLen = false, r.length
+	if final {
+		return f.commitJournal(r, true)
+	}
+	return nil
+}
+
+// landed is step 5: it tells those who wait.
+func (f *Feed) landed(fl *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		f.failed, f.retry = nil, false
+	}
+	f.committed = fl.changes
+	if from, to := f.durable, fl.record.length; to > from {
+		f.durable = to
+		if f.secret != nil {
+			f.announce(from, to)
+		}
+		f.emit(Synced{Length: to})
+	}
+	f.release(nil)
+}
+
+// syncWait is one who waits for a commit.
+type syncWait struct {
+	changes uint64
+	done    chan error
+}
+
+// release tells those whose changes are committed; with an error, all. mu held.
+func (f *Feed) release(err error) {
+	f.syncs = slices.DeleteFunc(f.syncs, func(w syncWait) bool {
+		if err == nil && w.changes > f.committed {
+			return false
+		}
+		w.done <- err
+		return true
+	})
+}
+
+// fail makes the feed read only. With retry, writing may be tried again.
+func (f *Feed) fail(err error, retry bool) error {
+	f.mu.Lock()
+	if f.failed == nil {
+		f.emit(Failed{Err: err})
+	}
+	f.failed, f.retry, f.failedAt = err, retry, time.Now()
+	f.release(err)
+	f.mu.Unlock()
+	f.dispatch()
+	return err
+}
+
+// tryAgain tries again what could not be written. Without force it does so only
+// if the last try was a while ago.
+func (f *Feed) tryAgain(force bool) error {
+	f.mu.Lock()
+	err, retry := f.failed, f.retry && (force || time.Since(f.failedAt) >= retryAfter)
+	f.mu.Unlock()
+	if err == nil || !retry {
+		return err
+	}
+	return f.commit(false)
+}
+
+// Sync waits until everything that was appended, downloaded or cleared before
+// the call is on the disk.
+func (f *Feed) Sync(ctx context.Context) error {
+	if err := f.tryAgain(true); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	if f.closing {
+		f.mu.Unlock()
+		return ErrClosed
+	}
+	return f.await(ctx, f.changes)
+}
+
+// await waits until the first changes of the feed are committed. mu is held and
+// released.
+func (f *Feed) await(ctx context.Context, changes uint64) error {
+	if f.committed >= changes || f.opts.ReadOnly {
+		f.mu.Unlock()
+		return nil
+	}
+	if f.failed != nil {
+		defer f.mu.Unlock()
+		return f.failed
+	}
+	w := syncWait{changes, make(chan error, 1)}
+	f.syncs = append(f.syncs, w)
+	f.hurry = max(f.hurry, changes)
+	f.kick()
+	f.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

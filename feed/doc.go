@@ -1,0 +1,2 @@
+// Package feed is one log: signed, append-only, whole or sparse, on disk.
+package feed

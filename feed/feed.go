@@ -1,0 +1,263 @@
+package feed
+
+import (
+	"crypto/ed25519"
+	"sync"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed/bitfield"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// Feed is one open log. It is safe for concurrent use.
+type Feed struct {
+	// Constant after Open.
+	st    store.Storage
+	opts  Options
+	files files
+	done  chan struct{} // closed when Close begins
+
+	// wmu is held by whoever changes the log: one append, batch of proofs, clear
+	// or finalize at a time. It is taken before mu, and held over file writes.
+	wmu   sync.Mutex
+	apply applyState
+
+	// flushMu is held while a flight is in the air: what was pending at one moment
+	// is being written. It is taken before mu.
+	flushMu sync.Mutex
+	flight  *flight // one that could not be written, to be tried again
+	cargo   cargo
+
+	// commitMu is held by the one who commits, from the flight to the end. It is
+	// taken before flushMu.
+	commitMu sync.Mutex
+	journal  record       // as it is in the file
+	fresh    []store.File // files of a new feed that were never synced
+	bitsOpen bool         // the bitfield has writes that were not synced
+	bitsLen  uint64       // the bitfield was synced with everything up to this length
+
+	// mu guards everything below. It is never held over a call to the outside,
+	// and over file reads only for tree nodes that are not cached.
+	mu sync.Mutex
+
+	// The log.
+	key      Key
+	secret   ed25519.PrivateKey // nil: not the writer
+	acc      *merkle.Accumulator
+	hash     merkle.Hash // tree hash at acc.Len()
+	static   bool        // finalized, or a clone of such a feed
+	draft    bool        // static, not finalized
+	unsigned bool        // the signature at the length is missing
+	image    *bitfield.File
+	tree     nodes
+	sigs     sigList
+	links    []uint64 // lengths whose roots were not shown to be part of this history
+	memo     memo
+
+	// Commit.
+	pend      pending
+	changes   uint64 // counts changes that have to become durable
+	committed uint64 // changes that are
+	durable   uint64 // length up to which a writer serves and announces
+	announced uint64 // highest length that was ever announced
+	identity  string // of who wrote last
+	eager     bool   // blocks were appended, which are not to wait for company
+	lazy      lazy   // downloads, which are
+	newBits   bool   // data bits changed that the journal cannot restore
+	touched   touched
+	syncs     []syncWait
+	hurry     uint64 // changes that someone waits for
+	looping   bool   // the committer runs
+	wake      chan struct{}
+	scratch   []merkle.Node
+
+	// Health.
+	closing  bool
+	closed   chan struct{} // closed when Close has ended; nil before it began
+	closeErr error
+	loops    sync.WaitGroup // the committer
+	failed   error          // writing failed: read only
+	retry    bool           // ... and may be tried again
+	failedAt time.Time
+	damage   error // found on open: read only
+	frozen   *ForkError
+	behind   uint64 // more was announced than is here: this length; 0 no
+	other    string // identity of the node that wrote last, if it is another one
+	repair   RepairReport
+
+	// Those who wait.
+	wants     wants
+	lengths   []lengthWait
+	seeks     []*seekWait
+	windows   []*window
+	downloads []*Download
+	arrived   chan struct{} // closed with the next blocks; nil: nobody waits
+	hint      uint64        // block of the last proof without a value
+	watchers  []*watcher
+
+	// The fetcher.
+	repl     Replicator
+	outbox   []note
+	draining bool
+	demand   bool // DemandChanged is due
+
+	// Counters.
+	cleared uint64 // counts calls of Clear, so that a read notices one
+	stats   counters
+}
+
+// memo remembers where a block begins: readers and writers mostly go in order.
+type memo struct {
+	block, off uint64
+	ok         bool
+}
+
+// Key returns the public key; zero for a static feed that is not finalized.
+func (f *Feed) Key() Key {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.key
+}
+
+// DiscoveryKey returns the discovery key.
+func (f *Feed) DiscoveryKey() DiscoveryKey { return f.Key().Discovery() }
+
+// SecretKey returns the secret key, nil if it is not here.
+func (f *Feed) SecretKey() ed25519.PrivateKey {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append(ed25519.PrivateKey(nil), f.secret...)
+}
+
+// Writable reports whether this is the writer: the secret key is here, or the
+// feed is static and not finalized. That Append may still refuse is told by
+// Stats.Err.
+func (f *Feed) Writable() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writable()
+}
+
+func (f *Feed) writable() bool { return (f.secret != nil || f.draft) && !f.opts.ReadOnly }
+
+// Readable reports whether blocks can be read: until Close.
+func (f *Feed) Readable() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.closing
+}
+
+// Static reports whether the feed is static: its key is its content.
+func (f *Feed) Static() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.static || f.draft
+}
+
+// Sparse reports whether only what is asked for is downloaded.
+func (f *Feed) Sparse() bool { return f.opts.Sparse }
+
+// Len returns the length in blocks: of the writer's feed what was appended, of
+// others the longest that was proven.
+func (f *Feed) Len() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.acc.Len()
+}
+
+// ByteLen returns the sum of the sizes of all blocks, also of those that are not
+// here.
+func (f *Feed) ByteLen() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.acc.ByteLen()
+}
+
+// Has reports whether block i is here.
+func (f *Feed) Has(i uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.image.Data.Get(i)
+}
+
+// HasRange reports whether all blocks from start to end-1 are here.
+func (f *Feed) HasRange(start, end uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return start >= end || f.image.Data.NextClear(start) >= end
+}
+
+// Downloaded returns how many of the blocks start to end-1 are here; end 0 means
+// the length.
+func (f *Feed) Downloaded(start, end uint64) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if end == 0 {
+		end = f.acc.Len()
+	}
+	return f.image.Data.Count(start, end)
+}
+
+// NextMissing returns the first block at from or after it that is not here; it
+// may be beyond the length.
+func (f *Feed) NextMissing(from uint64) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.image.Data.NextClear(from)
+}
+
+// Bitmap appends to dst the n bits from block start on (multiples of 8) as they
+// are announced: of the writer's feed only what is durable. Bit i is the mask
+// 0x80 >> (i mod 8).
+func (f *Feed) Bitmap(dst []byte, start, n uint64) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	mark := len(dst)
+	dst = f.image.Data.Bytes(dst, start, n)
+	if limit := f.limit(); limit < start+n {
+		bits := dst[mark:]
+		from := max(limit, start) - start
+		for i := from; i < n && i%8 != 0; i++ {
+			bits[i/8] &^= 0x80 >> (i % 8)
+		}
+		clear(bits[min((from+7)/8, uint64(len(bits))):])
+	}
+	return dst
+}
+
+// limit returns the number of blocks that may be shown to peers.
+func (f *Feed) limit() uint64 {
+	switch {
+	case f.draft:
+		return 0
+	case f.secret != nil:
+		return f.durable
+	}
+	return MaxLength
+}
+
+// usable returns why nothing can be done, nil if something can.
+func (f *Feed) usable() error {
+	if f.closing {
+		return ErrClosed
+	}
+	return nil
+}
+
+// changeable returns why nothing may be written, nil if it may.
+func (f *Feed) changeable() error {
+	switch {
+	case f.closing:
+		return ErrClosed
+	case f.opts.ReadOnly:
+		return ErrNotWritable
+	case f.frozen != nil:
+		return f.frozen.again()
+	case f.failed != nil && !f.retry:
+		return f.failed
+	case f.damage != nil:
+		return f.damage
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+)
+
+// Finalize ends a static feed: its key is its tree hash, and from now on it can
+// be shared but not appended to. The data is on the disk before the key is, so a
+// crash leaves a feed that is not finalized, or one that is complete.
+func (f *Feed) Finalize(ctx context.Context) error {
+	f.mu.Lock()
+	draft := f.draft
+	f.mu.Unlock()
+	if !draft {
+		return fmt.Errorf("%w: only a static feed that is not finalized yet can be", ErrStatic)
+	}
+	f.wmu.Lock()
+	defer f.wmu.Unlock()
+	if err := f.Sync(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	err := f.changeable()
+	key := Key(f.hash)
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := f.writeKey(key); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.key, f.draft, f.static = key, false, true
+	f.eager = true
+	f.changed()
+	f.announce(0, f.acc.Len())
+	f.mu.Unlock()
+	f.dispatch()
+	return f.Sync(ctx)
+}
+
+func (f *Feed) writeKey(key Key) error {
+	file, err := f.st.Open(keyName, true)
+	if err != nil {
+		return f.fileError("create", keyName, err)
+	}
+	defer file.Close()
+	if _, err := file.WriteAt(key[:], 0); err != nil {
+		return f.fileError("write", keyName, err)
+	}
+	if f.opts.Durability == NoSync {
+		return nil
+	}
+	if err := file.Sync(); err != nil {
+		return f.fileError("sync", keyName, err)
+	}
+	if err := f.st.Sync(); err != nil {
+		return f.fileError("sync", "directory", err)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package feed
+
+import "github.com/go-hypercore/hypercore/feed/bitfield"
+
+// Bounds of what may be pending: memory, and the time the next commit takes.
+const (
+	maxPendingBytes = 8 << 20
+	maxPendingNodes = 1 << 16
+	maxPendingSigs  = 4 << 10
+)
+
+// flight is what was pending at one moment, on its way to the files. Writing it
+// is the first half of a commit; when much is pending, whoever changes the feed
+// writes it too, without waiting for a sync. Guarded by flushMu.
+type flight struct {
+	changes uint64 // Feed.changes when it took off
+	record  record // of the journal then
+	segs    []segment
+	runs    []run // of tree
+	chunks  []*chunk
+	sigs    []sigRecord
+}
+
+// cargo is what the next commit does after its sync. Guarded by flushMu.
+type cargo struct {
+	pages []run // of bitfield
+	bits  bool  // they hold data bits that the journal cannot restore
+}
+
+// touched tells which files have writes that were not synced.
+type touched struct{ data, tree, signatures bool }
+
+// crowded reports whether so much is pending that it has to be written. mu held.
+func (f *Feed) crowded() bool {
+	return f.pend.bytes > maxPendingBytes || f.tree.count > maxPendingNodes || len(f.sigs.recs)-f.sigs.taken > maxPendingSigs
+}
+
+// relieve writes what is pending if it is much.
+func (f *Feed) relieve() error {
+	f.mu.Lock()
+	crowded := f.crowded()
+	f.mu.Unlock()
+	if !crowded {
+		return nil
+	}
+	f.flushMu.Lock()
+	defer f.flushMu.Unlock()
+	f.mu.Lock()
+	crowded = f.crowded() // no more, if another was faster
+	f.mu.Unlock()
+	if !crowded {
+		return nil
+	}
+	_, err := f.fly(false)
+	return err
+}
+
+// fly writes everything that is pending: data, nodes, signatures. With pages it
+// also makes the images of the changed pages of the bitfield, as of the moment
+// the flight takes off, so that they promise nothing that is not in it or before
+// it. flushMu is held.
+func (f *Feed) fly(pages bool) (*flight, error) {
+	if f.flight != nil { // what could not be written comes first
+		if err := f.write(f.flight); err != nil {
+			return nil, err
+		}
+	}
+	f.mu.Lock()
+	fl := &flight{changes: f.changes, record: f.recordNow(), segs: f.pend.take(), sigs: f.sigs.take()}
+	if n := f.tree.count; n > 0 {
+		_, fl.runs, fl.chunks = f.tree.take(make([]byte, 0, n*(nodeSize+nodeSize/4)), nil)
+	}
+	if pages {
+		f.eager, f.lazy = false, lazy{}
+		f.cargo.bits = f.cargo.bits || f.newBits
+		f.newBits = false
+		f.cargo.pages = takePages(f.cargo.pages, f.image)
+	}
+	secret := f.secret
+	f.mu.Unlock()
+
+	sign(secret, fl.sigs, f.opts.Durability == AppendDurable)
+	return fl, f.write(fl)
+}
+
+// takePages appends the images of the changed pages, neighbours in one piece.
+func takePages(runs []run, image *bitfield.File) []run {
+	next := ^uint64(0)
+	image.Take(func(p uint64, img []byte) {
+		if p != next {
+			runs = append(runs, run{off: headerSize + int64(p)*int64(image.PageSize())})
+		}
+		r := &runs[len(runs)-1]
+		r.buf = append(r.buf, img...)
+		next = p + 1
+	})
+	return runs
+}
+
+// write writes a flight, and tells the caches. If it fails the flight is kept
+// and written again by the next one. The order of the writes does not matter:
+// nothing counts before the journal says so.
+func (f *Feed) write(fl *flight) error {
+	f.flight = fl
+	if err := f.writeFiles(fl); err != nil {
+		return err
+	}
+	f.flight = nil
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.touched.data = f.touched.data || len(fl.segs) > 0
+	f.touched.tree = f.touched.tree || len(fl.runs) > 0
+	f.touched.signatures = f.touched.signatures || len(fl.sigs) > 0
+	f.pend.landed()
+	f.tree.done(fl.chunks)
+	f.sigs.landed(fl.sigs)
+	return nil
+}
+
+func (f *Feed) writeFiles(fl *flight) error {
+	for _, s := range fl.segs {
+		if _, err := f.files.data.WriteAt(*s.buf, int64(s.off)); err != nil {
+			return f.fileError("write", dataName, err)
+		}
+	}
+	for _, r := range fl.runs {
+		if _, err := f.files.tree.WriteAt(r.buf, r.off); err != nil {
+			return f.fileError("write", treeName, err)
+		}
+	}
+	for _, r := range sigRuns(fl.sigs, nil) {
+		if _, err := f.files.signatures.WriteAt(r.buf, r.off); err != nil {
+			return f.fileError("write", signaturesName, err)
+		}
+	}
+	return nil
+}

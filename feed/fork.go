@@ -1,0 +1,324 @@
+package feed
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// ForkSide is one of two histories that the writer signed.
+type ForkSide struct {
+	// Length is the signed length in blocks.
+	Length uint64
+	// Roots are the roots of that length, Signature is the writer's over them.
+	Roots     []merkle.Node
+	Signature []byte
+	// Node is a node of this history, Path are the siblings from it up to one of
+	// the roots; empty if it is a root.
+	Node merkle.Node
+	Path []merkle.Node
+}
+
+// ForkEvidence proves that the holder of a secret key signed two histories: both
+// sides lead from a node of the same number to a signed root, and the nodes are
+// different. Anyone can check it with Verify.
+type ForkEvidence struct {
+	Key    Key
+	Ours   ForkSide // what was here first
+	Theirs ForkSide
+}
+
+// ForkError is the error of a feed that is frozen because its writer forked it.
+type ForkError struct {
+	Evidence ForkEvidence
+	found    bool // returned by the call that found it; later ones get again
+}
+
+func (e *ForkError) Error() string {
+	ev := &e.Evidence
+	return fmt.Sprintf("feed: %v has two histories signed by its key: they differ in the %d blocks under node %d, "+
+		"one is of length %d, the other of length %d; the feed is frozen, the evidence is in the file %s",
+		ev.Key, merkle.RightSpan(ev.Ours.Node.Index)/2-merkle.LeftSpan(ev.Ours.Node.Index)/2+1,
+		ev.Ours.Node.Index, ev.Ours.Length, ev.Theirs.Length, forkName)
+}
+
+// Is makes errors.Is(err, ErrFork) true, and ErrFrozen too.
+func (e *ForkError) Is(target error) bool { return target == ErrFork || target == ErrFrozen }
+
+// again returns the error for calls after the one that found the fork.
+func (e *ForkError) again() error { return e }
+
+// errEvidence is wrapped by Verify's errors.
+var errEvidence = errors.New("feed: not the evidence of a fork")
+
+// Verify checks the evidence: nil means that the key's holder signed two
+// histories.
+func (e *ForkEvidence) Verify() error {
+	if e.Ours.Node.Index != e.Theirs.Node.Index {
+		return fmt.Errorf("%w: nodes %d and %d", errEvidence, e.Ours.Node.Index, e.Theirs.Node.Index)
+	}
+	if e.Ours.Node.Hash == e.Theirs.Node.Hash {
+		return fmt.Errorf("%w: node %d is the same", errEvidence, e.Ours.Node.Index)
+	}
+	if err := e.Ours.verify(e.Key); err != nil {
+		return fmt.Errorf("first side: %w", err)
+	}
+	if err := e.Theirs.verify(e.Key); err != nil {
+		return fmt.Errorf("second side: %w", err)
+	}
+	return nil
+}
+
+func (s *ForkSide) verify(key Key) error {
+	acc, err := merkle.NewAccumulator(s.Roots)
+	if err != nil || acc.Len() != s.Length {
+		return fmt.Errorf("%w: its roots are not those of length %d", errEvidence, s.Length)
+	}
+	if !verifySignature(key, acc.TreeHash(), s.Length, s.Signature) {
+		return fmt.Errorf("%w: the signature of length %d is not the writer's", errEvidence, s.Length)
+	}
+	top := s.Node
+	for _, n := range s.Path {
+		if top, err = merkle.Join(top, n); err != nil {
+			return fmt.Errorf("%w: %w", errEvidence, err)
+		}
+	}
+	for _, r := range s.Roots {
+		if r == top {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: node %d does not lead to a root", errEvidence, s.Node.Index)
+}
+
+// Fork returns the evidence if the feed is frozen, else nil.
+func (f *Feed) Fork() *ForkEvidence {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.frozen == nil {
+		return nil
+	}
+	e := f.frozen.Evidence
+	return &e
+}
+
+// forked is called with a signed proof that contradicts a held node. Either what
+// is here is signed as well, and the writer forked the feed, or what is here is
+// damaged. mu held.
+func (f *Feed) forked(p *Proof, res *merkle.Result) error {
+	n := res.Conflict.Given.Index
+	ours, err := f.ourSide(n)
+	if err != nil {
+		f.damage = err
+		f.emit(Failed{Err: err})
+		return err
+	}
+	given := make(map[uint64]merkle.Node, len(res.Store))
+	for _, s := range res.Store {
+		given[s.Index] = s
+	}
+	theirs := ForkSide{Length: res.Length, Roots: append([]merkle.Node(nil), res.Roots...), Signature: append([]byte(nil), p.Signature...), Node: res.Conflict.Given}
+	theirs.Path = climb(n, res.Roots, func(i uint64) (merkle.Node, bool) {
+		if s, ok := given[i]; ok {
+			return s, true
+		}
+		return f.tree.get(i)
+	})
+	e := &ForkError{Evidence: ForkEvidence{Key: f.key, Ours: ours, Theirs: theirs}}
+	if err := e.Evidence.Verify(); err != nil {
+		// It cannot be shown to others, so nothing is concluded from it.
+		return &ProofError{Index: p.Index, Reason: "it contradicts what is here", Err: err}
+	}
+	f.frozen = e
+	f.emit(Forked{Evidence: e.Evidence})
+	return e
+}
+
+// ourSide returns the way from held node n to signed roots. It fails if it does
+// not verify: then a file is damaged. mu held.
+func (f *Feed) ourSide(n uint64) (ForkSide, error) {
+	held, ok := f.tree.get(n)
+	if !ok {
+		return ForkSide{}, f.corrupt(treeName, nodeOffset(n), "node %d cannot be read", n)
+	}
+	length := merkle.VerifiedBy(&f.tree, n) / 2
+	roots, err := f.rootsAt(length)
+	if err != nil {
+		return ForkSide{}, err
+	}
+	sig, ok, err := f.sigs.at(length)
+	if err != nil {
+		return ForkSide{}, f.fileError("read", signaturesName, err)
+	}
+	if !ok && f.secret != nil { // ours, on its way to the file
+		r := sigRecord{hash: merkle.TreeHash(roots)}
+		r.make(f.secret)
+		sig = r.sig
+	}
+	s := ForkSide{Length: length, Roots: roots, Signature: sig[:], Node: held, Path: climb(n, roots, f.tree.get)}
+	if err := s.verify(f.key); err != nil {
+		return ForkSide{}, f.corrupt(treeName, nodeOffset(n), "node %d does not agree with the signature of length %d: %v", n, length, err)
+	}
+	return s, nil
+}
+
+// climb returns the siblings from n up to one of the roots, as far as get has
+// them.
+func climb(n uint64, roots []merkle.Node, get func(uint64) (merkle.Node, bool)) (path []merkle.Node) {
+	for range merkle.MaxRoots {
+		for _, r := range roots {
+			if r.Index == n {
+				return path
+			}
+		}
+		s, ok := get(merkle.Sibling(n))
+		if !ok {
+			return path
+		}
+		path = append(path, s)
+		n = merkle.Parent(n)
+	}
+	return path
+}
+
+// keepFork writes the evidence to the file fork, where the next Open finds it.
+// wmu is held.
+func (f *Feed) keepFork(e *ForkError) {
+	f.mu.Lock()
+	written := e.found
+	e.found = true
+	f.mu.Unlock()
+	if written {
+		return
+	}
+	err := func() error {
+		b, err := json.MarshalIndent(&e.Evidence, "", "\t")
+		if err != nil {
+			return err
+		}
+		file, err := f.st.Open(forkName, true)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := file.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := file.WriteAt(append(b, '\n'), 0); err != nil {
+			return err
+		}
+		if f.opts.Durability == NoSync {
+			return nil
+		}
+		if err := file.Sync(); err != nil {
+			return err
+		}
+		return f.st.Sync()
+	}()
+	if err != nil {
+		f.fail(f.fileError("write", forkName, err), false)
+	}
+}
+
+// maxForkFile bounds what is read of the file fork: two sides of at most 160
+// nodes of about 200 bytes.
+const maxForkFile = 1 << 20
+
+// readFork returns the evidence that is kept, nil if there is none.
+func (f *Feed) readFork() (*ForkError, error) {
+	b, err := readSmall(f.st, forkName, maxForkFile)
+	if err != nil {
+		return nil, f.fileError("read", forkName, err)
+	}
+	if len(b) == 0 {
+		return nil, nil
+	}
+	e := &ForkError{found: true}
+	if err := json.Unmarshal(b, &e.Evidence); err != nil {
+		return nil, f.corrupt(forkName, 0, "%v", err)
+	}
+	if err := e.Evidence.Verify(); err != nil || e.Evidence.Key != f.key {
+		return nil, f.corrupt(forkName, 0, "it is not the evidence of a fork of this feed (%v); remove it to go on", err)
+	}
+	return e, nil
+}
+
+// The evidence as a file: JSON, hashes and signatures in hex, so that it can be
+// mailed and read.
+type sideJSON struct {
+	Length    uint64     `json:"length"`
+	Roots     []nodeJSON `json:"roots"`
+	Signature string     `json:"signature"`
+	Node      nodeJSON   `json:"node"`
+	Path      []nodeJSON `json:"path"`
+}
+
+type nodeJSON struct {
+	Index uint64 `json:"index"`
+	Size  uint64 `json:"size"`
+	Hash  string `json:"hash"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s ForkSide) MarshalJSON() ([]byte, error) {
+	return json.Marshal(sideJSON{s.Length, nodesJSON(s.Roots), hex.EncodeToString(s.Signature), nodesJSON([]merkle.Node{s.Node})[0], nodesJSON(s.Path)})
+}
+
+func nodesJSON(list []merkle.Node) []nodeJSON {
+	out := make([]nodeJSON, len(list))
+	for i, n := range list {
+		out[i] = nodeJSON{n.Index, n.Size, hex.EncodeToString(n.Hash[:])}
+	}
+	return out
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *ForkSide) UnmarshalJSON(b []byte) error {
+	var j sideJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	if len(j.Roots) > merkle.MaxRoots || len(j.Path) > merkle.MaxRoots {
+		return fmt.Errorf("%w: %d roots, %d nodes on the way", errEvidence, len(j.Roots), len(j.Path))
+	}
+	sig, err := hex.DecodeString(j.Signature)
+	if err != nil {
+		return err
+	}
+	*s = ForkSide{Length: j.Length, Signature: sig}
+	if s.Node, err = j.Node.node(); err != nil {
+		return err
+	}
+	for _, n := range j.Roots {
+		node, err := n.node()
+		if err != nil {
+			return err
+		}
+		s.Roots = append(s.Roots, node)
+	}
+	for _, n := range j.Path {
+		node, err := n.node()
+		if err != nil {
+			return err
+		}
+		s.Path = append(s.Path, node)
+	}
+	return nil
+}
+
+func (n nodeJSON) node() (merkle.Node, error) {
+	var h merkle.Hash
+	if len(n.Hash) != hex.EncodedLen(len(h)) {
+		return merkle.Node{}, fmt.Errorf("%w: a hash of %d characters", errEvidence, len(n.Hash))
+	}
+	if _, err := hex.Decode(h[:], []byte(n.Hash)); err != nil {
+		return merkle.Node{}, err
+	}
+	if n.Index > merkle.MaxInt || n.Size > merkle.MaxInt {
+		return merkle.Node{}, fmt.Errorf("%w: node %d of %d bytes", errEvidence, n.Index, n.Size)
+	}
+	return merkle.Node{Index: n.Index, Size: n.Size, Hash: h}, nil
+}

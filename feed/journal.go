@@ -1,0 +1,125 @@
+package feed
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"golang.org/x/crypto/blake2b"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// The journal file: two slots of 512 bytes, written in turn, 4096 bytes apart so
+// that no disk tears both with one write. All integers are big endian.
+//
+//	  0  8   "hcjourn1"
+//	  8  8   sequence number; the slot is its lowest bit, the higher valid one counts
+//	 16  8   length in blocks: this much is durable, signature included
+//	 24  8   the highest length that was ever announced
+//	 32  8   bytes at that length
+//	 40  8   the bitfield file is durable up to this length
+//	 48  4   flags: 1 a static feed that is not finalized
+//	 52  2   length of the identity     54  2   number of links
+//	 56 32   key                        88 32   tree hash at the length
+//	120 64   links: up to 8 lengths whose roots were not yet shown to be part of
+//	         the longest one, 8 bytes each
+//	184 128  identity of the node that wrote last
+//	312 168  zeros
+//	480 32   BLAKE2b-256 of the 480 bytes before
+const (
+	slotSize   = 512
+	slotStride = 4096
+	slotSum    = 480
+	maxLinks   = 8
+
+	flagUnfinished = 1
+)
+
+var slotMagic = [8]byte{'h', 'c', 'j', 'o', 'u', 'r', 'n', '1'}
+
+// record is what a slot says.
+type record struct {
+	seq        uint64
+	length     uint64
+	announced  uint64
+	byteLen    uint64
+	bits       uint64
+	unfinished bool
+	key        Key
+	hash       merkle.Hash
+	links      []uint64
+	identity   string
+}
+
+// marshal returns the slot.
+func (r *record) marshal() (b [slotSize]byte) {
+	copy(b[:], slotMagic[:])
+	be := binary.BigEndian
+	be.PutUint64(b[8:], r.seq)
+	be.PutUint64(b[16:], r.length)
+	be.PutUint64(b[24:], r.announced)
+	be.PutUint64(b[32:], r.byteLen)
+	be.PutUint64(b[40:], r.bits)
+	if r.unfinished {
+		be.PutUint32(b[48:], flagUnfinished)
+	}
+	be.PutUint16(b[52:], uint16(len(r.identity)))
+	be.PutUint16(b[54:], uint16(len(r.links)))
+	copy(b[56:], r.key[:])
+	copy(b[88:], r.hash[:])
+	for i, l := range r.links {
+		be.PutUint64(b[120+8*i:], l)
+	}
+	copy(b[184:184+MaxIdentity], r.identity)
+	sum := blake2b.Sum256(b[:slotSum])
+	copy(b[slotSum:], sum[:])
+	return b
+}
+
+// parseSlot reads a slot; ok is false unless marshal could have made it.
+func parseSlot(b []byte) (r record, ok bool) {
+	if len(b) != slotSize || [8]byte(b) != slotMagic || blake2b.Sum256(b[:slotSum]) != [32]byte(b[slotSum:]) {
+		return record{}, false
+	}
+	be := binary.BigEndian
+	r = record{
+		seq: be.Uint64(b[8:]), length: be.Uint64(b[16:]), announced: be.Uint64(b[24:]),
+		byteLen: be.Uint64(b[32:]), bits: be.Uint64(b[40:]),
+		unfinished: be.Uint32(b[48:]) == flagUnfinished,
+		key:        Key(b[56:88]), hash: merkle.Hash(b[88:120]),
+	}
+	id, links := int(be.Uint16(b[52:])), int(be.Uint16(b[54:]))
+	if id > MaxIdentity || links > maxLinks || r.length > MaxLength || r.announced < r.length ||
+		r.byteLen > merkle.MaxInt || r.announced > merkle.MaxLength {
+		return record{}, false
+	}
+	for i := range links {
+		r.links = append(r.links, be.Uint64(b[120+8*i:]))
+	}
+	r.identity = string(b[184 : 184+id])
+	return r, r.marshal() == [slotSize]byte(b)
+}
+
+// readJournal returns the newest valid slot; ok is false if there is none.
+func readJournal(file store.File) (r record, ok bool, err error) {
+	var b [slotSize]byte
+	for k := range int64(2) {
+		n, err := file.ReadAt(b[:], k*slotStride)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return record{}, false, err
+		}
+		if s, valid := parseSlot(b[:n]); valid && int64(s.seq&1) == k && (!ok || s.seq > r.seq) {
+			r, ok = s, true
+		}
+	}
+	return r, ok, nil
+}
+
+// writeJournal writes the record into the slot that is not the newest.
+func writeJournal(file store.File, r *record) error {
+	b := r.marshal()
+	_, err := file.WriteAt(b[:], int64(r.seq&1)*slotStride)
+	return err
+}

@@ -1,0 +1,346 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-hypercore/hypercore/feed/bitfield"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// How the length is found. The journal says it, if there is one: that much is
+// durable. The bitfield says it too, by the nodes it marks; it is written later
+// and not synced, so it may be behind, and if it is ahead, other software has
+// written the directory. In a directory made elsewhere there is only the
+// bitfield. A length counts if the roots in the tree file have the writer's
+// signature (of a static feed: are the key).
+
+// sigState is what is known of the signature of a length.
+type sigState int
+
+const (
+	sigValid   sigState = iota
+	sigMissing          // the record is blank
+	sigInvalid
+	rootsMissing // the roots cannot be read
+)
+
+func (s sigState) String() string {
+	return [...]string{"valid", "missing", "invalid", "without roots"}[s]
+}
+
+// candidate is a length that may be the feed's.
+type candidate struct {
+	length uint64
+	acc    *merkle.Accumulator
+	hash   merkle.Hash
+	state  sigState
+	static bool
+}
+
+// load finds the length, and takes over what is there. Nothing is written before
+// it is clear that the feed can be used.
+func (f *Feed) load(ctx context.Context, s *found) error {
+	whole, err := f.loadBitfield(s)
+	if err != nil {
+		return err
+	}
+	f.tree.file, f.tree.image, f.sigs.file = f.files.tree, f.image, f.files.signatures
+	var byBits uint64
+	if n := f.image.Tree.Len(); n > 0 {
+		byBits = merkle.Blocks(&f.image.Tree, n-1)
+	}
+	if byBits > MaxLength {
+		whole, byBits = false, 0
+	}
+	p := plan{whole: whole, byBits: byBits}
+	if s.hasJournal {
+		err = f.planJournal(s, &p)
+	} else {
+		err = f.planBits(s, &p)
+	}
+	if err != nil {
+		return err
+	}
+	return f.carryOut(ctx, s, &p)
+}
+
+// plan is what is to be done to open a feed.
+type plan struct {
+	whole  bool   // the bitfield file is as it should be
+	byBits uint64 // length that it says
+
+	take    candidate
+	rebuild bool   // the bitfield is to be made anew
+	from    uint64 // its bits are complete up to this length
+	sign    bool   // the signature is to be made again
+	damage  error  // the feed is to be read only
+	foreign bool   // other software wrote it last
+	tail    bool   // signatures beyond the length may count
+}
+
+// carryOut follows the plan.
+func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
+	c := p.take
+	f.acc, f.hash, f.static = c.acc, c.hash, c.static
+	f.unsigned = c.state == sigMissing && c.length > 0 && !c.static && !f.draft && !p.sign
+	if p.damage != nil {
+		f.damage = p.damage
+	}
+	if !f.opts.ReadOnly {
+		if err := f.makeFiles(f.image.PageSize()); err != nil {
+			return err
+		}
+		if f.fresh != nil { // made for the ones that were missing
+			f.touched = touched{true, true, true}
+		}
+	}
+	if p.rebuild {
+		f.image = bitfield.NewFile(f.image.PageSize())
+		f.tree.image = f.image
+		p.from = 0
+	}
+	f.journal, f.bitsLen, f.announced = s.journal, p.from, max(f.announced, s.journal.announced)
+	f.links = slices.Clone(s.journal.links)
+	f.trimBits(c.length)
+	if p.sign {
+		f.sigs.add(sigRecord{length: c.length, hash: c.hash})
+		f.changes++
+		f.repair.Signature = true
+	}
+	if p.from < c.length || f.opts.Repair {
+		if err := f.recoverBits(ctx, p.from); err != nil {
+			return err
+		}
+	}
+	if !s.hasJournal || p.foreign {
+		// Nobody knows what of it is durable: the first commit sees to it.
+		f.changes++
+		f.touched = touched{true, true, true}
+		f.bitsOpen = true
+	}
+	if f.image.Dirty() {
+		f.changes++
+	}
+	if p.rebuild && !f.opts.ReadOnly {
+		if err := f.remakeBitfield(); err != nil {
+			return err
+		}
+	}
+	f.durable = c.length
+	if p.tail && f.damage == nil && !f.opts.ReadOnly {
+		if err := f.recoverTail(ctx); err != nil {
+			return err
+		}
+	}
+	return f.checkData()
+}
+
+// remakeBitfield has the whole bitfield written with the next commit, and cuts
+// off what it will not overwrite.
+func (f *Feed) remakeBitfield() error {
+	f.repair.Bitfield = true
+	f.changes++
+	f.newBits = true
+	f.image.TouchAll()
+	end := headerSize + int64(f.image.Pages())*int64(f.image.PageSize())
+	if have, err := f.files.bitfield.Size(); err != nil {
+		return f.fileError("size of", bitfieldName, err)
+	} else if have > end {
+		if err := f.files.bitfield.Truncate(end); err != nil {
+			return f.fileError("cut", bitfieldName, err)
+		}
+	}
+	return nil
+}
+
+// trimBits clears bits beyond the length.
+func (f *Feed) trimBits(length uint64) {
+	if f.image.Data.Len() > length {
+		f.image.SetData(length, f.image.Data.Len(), false)
+	}
+	if top := f.image.Tree.Len(); length == 0 || top > 2*length-1 {
+		for n, ok := f.image.Tree.NextSet(2*length - min(1, length)); ok; n, ok = f.image.Tree.NextSet(n + 1) {
+			f.image.SetTree(n, false)
+		}
+	}
+	// Ancestors of the first block beyond that have lower numbers.
+	for n := 2 * length; n < merkle.MaxInt; n = merkle.Parent(n) {
+		if n < 2*length {
+			f.image.SetTree(n, false)
+		}
+		if merkle.LeftSpan(n) == 0 && n > 2*length {
+			break
+		}
+	}
+}
+
+// loadBitfield reads the bitfield file. whole is false if it is missing, has no
+// valid header or ends within a page.
+func (f *Feed) loadBitfield(s *found) (whole bool, err error) {
+	f.image = bitfield.NewFile(bitfield.PageSize)
+	total := s.sizes[bitfieldName]
+	var h [headerSize]byte
+	if _, err := readFull(f.files.bitfield, h[:], 0); err != nil {
+		return false, f.fileError("read", bitfieldName, err)
+	}
+	if total < headerSize {
+		return false, nil
+	}
+	size, err := bitfield.ParseHeader(h[:])
+	if err != nil {
+		return false, nil
+	}
+	if uint64(total)/uint64(size) > MaxLength/bitfield.PageBlocks+1 {
+		return false, f.corrupt(bitfieldName, 0, "it has %d bytes, more than the longest feed needs", total)
+	}
+	f.image = bitfield.NewFile(size)
+	if err := f.loadPages(size, total-headerSize); err != nil {
+		return false, err
+	}
+	return (total-headerSize)%int64(size) == 0, nil
+}
+
+// loadPages reads the pages in large pieces.
+func (f *Feed) loadPages(size int, total int64) error {
+	const pages = 64
+	buf := make([]byte, min(int64(pages*size), total))
+	section := size - 3*bitfield.PageBlocks/8
+	index := make([]byte, 0, total/int64(size)*int64(section)+int64(section))
+	for off := int64(0); off < total; off += int64(len(buf)) {
+		n, err := readFull(f.files.bitfield, buf[:min(int64(len(buf)), total-off)], headerSize+off)
+		if err != nil {
+			return f.fileError("read", bitfieldName, err)
+		}
+		for at := 0; at < n; at += size {
+			page := buf[at:min(at+size, n)]
+			f.image.Load(uint64(off+int64(at))/uint64(size), page)
+			idx := make([]byte, section)
+			if len(page) == size {
+				idx = page[size-section:]
+			}
+			index = append(index, idx...)
+		}
+	}
+	f.image.Loaded(func(x uint64) byte {
+		if x < uint64(len(index)) {
+			return index[x]
+		}
+		return 0
+	})
+	return nil
+}
+
+// check reads the roots of a length from the tree file, whatever the bits say,
+// and looks at their signature.
+func (f *Feed) check(length uint64) (candidate, error) {
+	c := candidate{length: length, acc: new(merkle.Accumulator)}
+	c.hash = c.acc.TreeHash()
+	if length == 0 {
+		return c, nil
+	}
+	if length > MaxLength {
+		c.state = rootsMissing
+		return c, nil
+	}
+	var buf [merkle.MaxRoots]uint64
+	var roots []merkle.Node
+	for _, n := range merkle.Roots(buf[:0], length) {
+		node, ok, err := f.rawNode(n)
+		if err != nil {
+			return c, err
+		}
+		if !ok {
+			c.state = rootsMissing
+			return c, nil
+		}
+		roots = append(roots, node)
+	}
+	acc, err := merkle.NewAccumulator(roots)
+	if err != nil {
+		c.state = rootsMissing
+		return c, nil
+	}
+	c.acc, c.hash = acc, acc.TreeHash()
+	if f.draft {
+		return c, nil
+	}
+	if c.hash == merkle.Hash(f.key) {
+		c.static = true
+		return c, nil
+	}
+	sig, ok, err := readSig(f.files.signatures, length)
+	switch {
+	case err != nil:
+		return c, f.fileError("read", signaturesName, err)
+	case !ok:
+		c.state = sigMissing
+	case !verifySignature(f.key, c.hash, length, sig[:]):
+		c.state = sigInvalid
+	default:
+		f.sigs.last = sigRecord{length: length, hash: c.hash, sig: sig, signed: true}
+	}
+	return c, nil
+}
+
+// rawNode reads a node from the tree file; ok is false if it is blank or
+// impossible.
+func (f *Feed) rawNode(n uint64) (node merkle.Node, ok bool, err error) {
+	var b [nodeSize]byte
+	m, err := readFull(f.files.tree, b[:], nodeOffset(n))
+	if err != nil {
+		return node, false, f.fileError("read", treeName, err)
+	}
+	if m < nodeSize || isZero(b[:]) {
+		return node, false, nil
+	}
+	node = getNode(n, b[:])
+	return node, node.Size <= merkle.MaxInt, nil
+}
+
+// checkData notices a data file that ends before the last block that is here. A
+// reader fetches again what is lost. The writer's feed becomes read only: perhaps
+// the file can be had back, and whoever appends should know.
+func (f *Feed) checkData() error {
+	have, err := size(f.files.data)
+	if err != nil {
+		return f.fileError("size of", dataName, err)
+	}
+	for _, s := range f.pend.segs {
+		have = max(have, int64(s.end()))
+	}
+	for last := f.image.Data.Len(); last > 0; last = f.image.Data.Len() {
+		off, err := f.offset(last - 1)
+		if err != nil {
+			return f.orDamage(err)
+		}
+		n, err := f.sizeOf(last - 1)
+		if err != nil {
+			return f.orDamage(err)
+		}
+		if off+n <= uint64(have) {
+			return nil
+		}
+		if f.secret != nil || f.draft || f.opts.ReadOnly {
+			f.damage = f.corrupt(dataName, have, "the file ends here, block %d should end at byte %d. "+repairHint, last-1, off+n)
+			return nil
+		}
+		f.image.SetData(last-1, last, false)
+		f.repair.Lost++
+		f.newBits = true
+		f.changes++
+	}
+	return nil
+}
+
+// orDamage makes damage of an error that only says that something is missing.
+func (f *Feed) orDamage(err error) error {
+	var c *CorruptError
+	if errors.As(err, &c) || isNotLocal(err) {
+		f.damage = fmt.Errorf("%w. %s", err, repairHint)
+		return nil
+	}
+	return err
+}

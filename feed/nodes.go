@@ -1,0 +1,385 @@
+package feed
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-hypercore/hypercore/feed/bitfield"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// The tree file: a header, then 40 bytes for each node, hash and u64be size;
+// zeros are a node that is not there.
+const nodeSize = 40
+
+// Nodes are cached in chunks. A chunk of level 0 holds the 127 nodes over 64
+// blocks, which are neighbours in the file: numbers 128c to 128c+126. The nodes
+// between, 128m+127, are numbered m and make the chunks of level 1, and so on:
+// the way from a block to the root touches one chunk for every seven levels.
+const (
+	chunkShift = 7
+	chunkNodes = 1 << chunkShift // slots; on each level the last belongs to the next level
+	lastSlot   = chunkNodes - 1
+
+	// maxChunks bounds the chunks a feed keeps beyond those not written yet:
+	// 1.3 MiB.
+	maxChunks = 256
+	// minChunks is what a feed may keep in any case.
+	minChunks = 4
+	// maxAllChunks bounds the chunks of all feeds of the process: 52 MiB. A feed
+	// that needs one more then gives up its own.
+	maxAllChunks = 10000
+)
+
+// allChunks counts the chunks of all feeds.
+var allChunks atomic.Int64
+
+// chunk is a piece of the tree file as it is, or will be, on the disk.
+type chunk struct {
+	level  uint8
+	number uint64
+	valid  [2]uint64 // slots whose record is in rec
+	dirty  [2]uint64 // slots that are not on the way to the file yet
+	used   bool      // since the hand of the clock came by
+	pins   int       // flights that are writing it: what is in the file is old
+	rec    [chunkNodes * nodeSize]byte
+}
+
+func (c *chunk) has(s int) bool { return c.valid[s>>6]>>(s&63)&1 == 1 }
+
+func (c *chunk) isDirty() bool { return c.dirty[0]|c.dirty[1] != 0 }
+
+func (c *chunk) node(s int, n uint64) merkle.Node {
+	return getNode(n, c.rec[s*nodeSize:(s+1)*nodeSize])
+}
+
+func getNode(n uint64, b []byte) merkle.Node {
+	return merkle.Node{Index: n, Hash: merkle.Hash(b), Size: binary.BigEndian.Uint64(b[32:])}
+}
+
+func putNode(b []byte, n *merkle.Node) {
+	copy(b, n.Hash[:])
+	binary.BigEndian.PutUint64(b[32:nodeSize], n.Size)
+}
+
+type chunkKey struct {
+	level  uint8
+	number uint64
+}
+
+var chunkPool = sync.Pool{New: func() any { return new(chunk) }}
+
+// nodes is the tree of a feed: the file, what is cached of it and what is not
+// written yet. Guarded by Feed.mu.
+type nodes struct {
+	file   store.File
+	image  *bitfield.File // tells which nodes are held
+	chunks map[chunkKey]*chunk
+	last   *chunk   // of level 0, the one used last
+	ring   []*chunk // for the clock
+	hand   int
+	dirty  []*chunk // have dirty slots
+	count  int      // of dirty slots
+	err    error    // the first failure of get since it was last taken
+}
+
+// locate returns the chunk and the slot of node n.
+func locate(n uint64) (k chunkKey, slot int) {
+	for n&lastSlot == lastSlot {
+		n >>= chunkShift
+		k.level++
+	}
+	k.number = n >> chunkShift
+	return k, int(n & lastSlot)
+}
+
+// nodeAt is the reverse of locate.
+func nodeAt(k chunkKey, slot int) uint64 {
+	n := k.number<<chunkShift | uint64(slot)
+	for range k.level {
+		n = n<<chunkShift | lastSlot
+	}
+	return n
+}
+
+func (t *nodes) chunk(k chunkKey) *chunk {
+	if t.last != nil && k.level == 0 && t.last.number == k.number {
+		return t.last
+	}
+	c := t.chunks[k]
+	if c != nil {
+		c.used = true
+		if k.level == 0 {
+			t.last = c
+		}
+	}
+	return c
+}
+
+// add makes a chunk, and room for it.
+func (t *nodes) add(k chunkKey) *chunk {
+	for len(t.ring) >= maxChunks || len(t.ring) >= minChunks && allChunks.Load() > maxAllChunks {
+		if !t.evict() {
+			break
+		}
+	}
+	c := chunkPool.Get().(*chunk)
+	c.level, c.number, c.used = k.level, k.number, true
+	c.valid, c.dirty = [2]uint64{}, [2]uint64{}
+	if t.chunks == nil {
+		t.chunks = map[chunkKey]*chunk{}
+	}
+	t.chunks[k] = c
+	t.ring = append(t.ring, c)
+	allChunks.Add(1)
+	if k.level == 0 {
+		t.last = c
+	}
+	return c
+}
+
+// evict drops one chunk that is on the disk and was not used lately; false if
+// there is none.
+func (t *nodes) evict() bool {
+	for range 2 * len(t.ring) {
+		if t.hand >= len(t.ring) {
+			t.hand = 0
+		}
+		c := t.ring[t.hand]
+		switch {
+		case c.isDirty() || c.pins > 0:
+		case c.used:
+			c.used = false
+		default:
+			t.ring[t.hand] = t.ring[len(t.ring)-1]
+			t.ring = t.ring[:len(t.ring)-1]
+			t.drop(c)
+			return true
+		}
+		t.hand++
+	}
+	return false
+}
+
+func (t *nodes) drop(c *chunk) {
+	delete(t.chunks, chunkKey{c.level, c.number})
+	if t.last == c {
+		t.last = nil
+	}
+	allChunks.Add(-1)
+	chunkPool.Put(c)
+}
+
+// trim drops every chunk that is on the disk.
+func (t *nodes) trim() {
+	t.ring = slices.DeleteFunc(t.ring, func(c *chunk) bool {
+		if c.isDirty() || c.pins > 0 {
+			return false
+		}
+		t.drop(c)
+		return true
+	})
+	t.hand = 0
+}
+
+// get returns a node that is held. A failure to read it is noted in t.err.
+func (t *nodes) get(n uint64) (merkle.Node, bool) {
+	k, s := locate(n)
+	c := t.chunk(k)
+	if c != nil && c.has(s) {
+		return c.node(s, n), true
+	}
+	if !t.image.Tree.Get(n) {
+		return merkle.Node{}, false
+	}
+	if c == nil {
+		c = t.add(k)
+	}
+	if err := t.load(c, s, n); err != nil {
+		if t.err == nil {
+			t.err = err
+		}
+		return merkle.Node{}, false
+	}
+	return c.node(s, n), true
+}
+
+// Get implements merkle.Bits: whether node n is held.
+func (t *nodes) Get(n uint64) bool { return t.image.Tree.Get(n) }
+
+// errBlank is the cause when a node that is held, says the bitfield, is zeros.
+type errBlank struct{ n uint64 }
+
+func (e errBlank) Error() string { return "node is blank" }
+
+// load reads slot s of a chunk, and with it, on level 0, all others.
+func (t *nodes) load(c *chunk, s int, n uint64) error {
+	first, count := s, 1
+	if c.level == 0 {
+		first, count = 0, lastSlot
+	}
+	buf := nodeBuffers.Get().(*[lastSlot * nodeSize]byte)
+	defer nodeBuffers.Put(buf)
+	off := nodeOffset(n - uint64(s-first))
+	if c.level > 0 {
+		off = nodeOffset(n)
+	}
+	m, err := readFull(t.file, buf[:count*nodeSize], off)
+	if err != nil {
+		return err
+	}
+	for i := range m / nodeSize {
+		slot := first + i
+		r := buf[i*nodeSize : (i+1)*nodeSize]
+		if c.has(slot) || isZero(r) {
+			continue
+		}
+		copy(c.rec[slot*nodeSize:], r)
+		if slot == s || t.image.Tree.Get(n-uint64(s)+uint64(slot)) {
+			c.valid[slot>>6] |= 1 << (slot & 63)
+		}
+	}
+	if !c.has(s) {
+		return errBlank{n}
+	}
+	return nil
+}
+
+var nodeBuffers = sync.Pool{New: func() any { return new([lastSlot * nodeSize]byte) }}
+
+func nodeOffset(n uint64) int64 { return headerSize + int64(n)*nodeSize }
+
+func isZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// set stores a node: it is held from now on, and written with the next flush.
+func (t *nodes) set(n *merkle.Node) {
+	k, s := locate(n.Index)
+	c := t.chunk(k)
+	if c == nil {
+		c = t.add(k)
+	}
+	putNode(c.rec[s*nodeSize:], n)
+	if !c.isDirty() {
+		t.dirty = append(t.dirty, c)
+	}
+	w, bit := s>>6, uint64(1)<<(s&63)
+	if c.dirty[w]&bit == 0 {
+		t.count++
+	}
+	c.valid[w] |= bit
+	c.dirty[w] |= bit
+	t.image.SetTree(n.Index, true)
+}
+
+// takeErr returns and forgets the first failure of get.
+func (t *nodes) takeErr() error {
+	err := t.err
+	t.err = nil
+	return err
+}
+
+// run is a piece of a file.
+type run struct {
+	off int64
+	buf []byte
+}
+
+// take appends to runs what is dirty, in few pieces, and pins the chunks until
+// done is called with them. The bytes are in buf, which is returned grown.
+func (t *nodes) take(buf []byte, runs []run) ([]byte, []run, []*chunk) {
+	if len(t.dirty) == 0 {
+		return buf, runs, nil
+	}
+	taken := t.dirty
+	t.dirty, t.count = nil, 0
+	slices.SortFunc(taken, func(a, b *chunk) int {
+		switch {
+		case a.level != b.level:
+			return int(a.level) - int(b.level)
+		case a.number < b.number:
+			return -1
+		case a.number > b.number:
+			return 1
+		}
+		return 0
+	})
+	j := joiner{buf: buf, runs: runs, next: -1}
+	for _, c := range taken {
+		c.pins++
+		for s := range chunkNodes {
+			if c.dirty[s>>6]>>(s&63)&1 == 0 {
+				continue
+			}
+			j.add(t, nodeAt(chunkKey{c.level, c.number}, s), c.rec[s*nodeSize:(s+1)*nodeSize])
+		}
+		c.dirty = [2]uint64{}
+	}
+	j.end()
+	return j.buf, j.runs, taken
+}
+
+// done tells that a flight has landed.
+func (t *nodes) done(taken []*chunk) {
+	for _, c := range taken {
+		c.pins--
+	}
+}
+
+// maxGap is the number of clean nodes that are written again to join two runs.
+const maxGap = 8
+
+// joiner gathers records, given in rising order per level, into runs.
+type joiner struct {
+	buf   []byte
+	runs  []run
+	start int   // of the open run in buf
+	first int64 // node at start
+	next  int64 // node after the open run; -1: none is open
+}
+
+func (j *joiner) add(t *nodes, n uint64, rec []byte) {
+	if gap := int64(n) - j.next; j.next < 0 || gap < 0 || gap > maxGap || !j.fill(t, gap) {
+		j.end()
+		j.start, j.first, j.next = len(j.buf), int64(n), int64(n)
+	}
+	j.buf = append(j.buf, rec...)
+	j.next++
+}
+
+// fill writes the nodes of a gap as they are: zeros where none is held. It fails
+// if one is held and not in memory.
+func (j *joiner) fill(t *nodes, gap int64) bool {
+	mark, next := len(j.buf), j.next
+	for ; gap > 0; gap-- {
+		n := uint64(j.next)
+		k, s := locate(n)
+		if !t.image.Tree.Get(n) {
+			var zero [nodeSize]byte
+			j.buf = append(j.buf, zero[:]...)
+		} else if c := t.chunks[k]; c != nil && c.has(s) {
+			j.buf = append(j.buf, c.rec[s*nodeSize:(s+1)*nodeSize]...)
+		} else {
+			j.buf, j.next = j.buf[:mark], next
+			return false
+		}
+		j.next++
+	}
+	return true
+}
+
+func (j *joiner) end() {
+	if j.next >= 0 {
+		j.runs = append(j.runs, run{off: nodeOffset(uint64(j.first)), buf: j.buf[j.start:len(j.buf):len(j.buf)]})
+	}
+	j.next = -1
+}

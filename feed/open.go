@@ -1,0 +1,373 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/go-hypercore/hypercore/feed/bitfield"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// found is what an open finds before it changes anything.
+type found struct {
+	key, secret []byte // nil if missing or too short
+	shortKey    bool
+	sizes       map[string]int64
+	journal     record
+	hasJournal  bool
+}
+
+// content reports whether there are blocks, or traces of some.
+func (s *found) content() bool {
+	return s.sizes[treeName] > headerSize || s.sizes[signaturesName] > headerSize || s.sizes[bitfieldName] > headerSize ||
+		s.sizes[dataName] > 0 || s.hasJournal && s.journal.length > 0
+}
+
+// Open opens the feed that is stored in st, or creates one. See the package
+// comment for what is done with a directory that is damaged, behind, or was
+// written elsewhere; an Open that fails has changed nothing that was there.
+//
+// It fails with ErrLocked, ErrNotFound, ErrKeyMismatch, ErrBadKey, a
+// *CorruptError, or an error of the storage.
+func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if opts.ReadOnly {
+		opts.MustExist = true
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	f := &Feed{st: st, opts: opts, done: make(chan struct{}), acc: new(merkle.Accumulator)}
+	f.hash = f.acc.TreeHash()
+	f.apply.verifier.Held = f.held
+	f.looping = true // until here nothing is committed
+	err := f.open(ctx)
+	f.looping = false
+	if err != nil {
+		f.letGo()
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.eager || f.repair.Signature {
+		f.kick() // what was recovered may be announced when it is committed
+	}
+	return f, nil
+}
+
+func (f *Feed) open(ctx context.Context) error {
+	s, err := f.survey()
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.opts.Overwrite:
+		if err := f.wipe(); err != nil {
+			return err
+		}
+		return f.create(&found{})
+	case s.key == nil && !s.content():
+		return f.create(s)
+	case s.key == nil:
+		return f.openKeyless(ctx, s)
+	}
+	if err := f.takeKeys(s); err != nil {
+		return err
+	}
+	if err := f.load(ctx, s); err != nil {
+		return err
+	}
+	return f.guard(s)
+}
+
+// survey locks the feed and looks at what is there. It creates at most an empty
+// bitfield, for the lock, and only if the open will go on.
+func (f *Feed) survey() (*found, error) {
+	s, err := f.look()
+	if err != nil {
+		return nil, err
+	}
+	if s.key == nil && !s.content() && f.opts.MustExist {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, f.st)
+	}
+	if f.files.bitfield != nil || f.opts.ReadOnly {
+		return s, nil
+	}
+	if s.key != nil && !s.hasJournal && s.content() && !f.opts.Repair && !f.opts.Overwrite {
+		return nil, f.corrupt(bitfieldName, 0, "it is missing, but there are blocks; a feed repaired by guessing could fork. "+repairHint)
+	}
+	if f.files.bitfield, err = f.st.Open(bitfieldName, true); err != nil {
+		return nil, f.fileError("create", bitfieldName, err)
+	}
+	return f.look() // somebody may have been faster
+}
+
+const repairHint = "Open it with Options.Repair to rebuild what can be"
+
+// look opens the files that exist, the lock first.
+func (f *Feed) look() (*found, error) {
+	s := &found{sizes: map[string]int64{}}
+	err := f.files.each(func(name string, file *store.File) (err error) {
+		if *file == nil {
+			if *file, err = openIf(f.st, name); err != nil {
+				return f.fileError("open", name, err)
+			}
+		}
+		if *file == nil {
+			return nil
+		}
+		if name == bitfieldName {
+			if err := (*file).Lock(); err != nil {
+				return fmt.Errorf("feed: %s: %w", f.st, err)
+			}
+		}
+		if s.sizes[name], err = (*file).Size(); err != nil {
+			return f.fileError("size of", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.key, err = readSmall(f.st, keyName, keySize); err != nil {
+		return nil, f.fileError("read", keyName, err)
+	}
+	if len(s.key) < keySize {
+		s.shortKey = len(s.key) > 0
+		s.key = nil
+	}
+	if s.secret, err = readSmall(f.st, secretName, secretSize); err != nil {
+		return nil, f.fileError("read", secretName, err)
+	}
+	if len(s.secret) < secretSize {
+		s.secret = nil
+	}
+	if f.files.journal != nil {
+		if s.journal, s.hasJournal, err = readJournal(f.files.journal); err != nil {
+			return nil, f.fileError("read", journalName, err)
+		}
+	}
+	return s, nil
+}
+
+// openKeyless opens a directory that has blocks but no key: a static feed that is
+// not finalized, or a damaged feed.
+func (f *Feed) openKeyless(ctx context.Context, s *found) error {
+	draft := s.hasJournal && s.journal.unfinished
+	switch {
+	case draft && !f.opts.Static && !f.opts.ReadOnly:
+		return fmt.Errorf("%w: %s holds a static feed that is not finalized; open it with Options.Static", ErrStatic, f.st)
+	case draft, f.opts.Static && !s.hasJournal && s.sizes[signaturesName] <= headerSize && !s.shortKey:
+		f.draft = true
+	case f.opts.Repair:
+		key := f.opts.Key
+		if key.IsZero() && s.secret != nil {
+			k, err := checkSecret(s.secret)
+			if err != nil {
+				return f.corrupt(secretName, 0, "%v", err)
+			}
+			key = k
+		}
+		if key.IsZero() {
+			return f.corrupt(keyName, 0, "it is missing or shorter than 32 bytes; give Options.Key to repair it")
+		}
+		s.key = key[:]
+		f.repair.Key = true
+	default:
+		return f.corrupt(keyName, 0, "it is missing or shorter than 32 bytes, but there are blocks. "+repairHint)
+	}
+	if err := f.takeKeys(s); err != nil {
+		return err
+	}
+	if err := f.load(ctx, s); err != nil {
+		return err
+	}
+	if f.repair.Key {
+		if err := f.writeKey(f.key); err != nil {
+			return err
+		}
+	}
+	return f.guard(s)
+}
+
+// takeKeys checks that the keys that are stored and those that are given belong
+// together.
+func (f *Feed) takeKeys(s *found) error {
+	if s.key != nil {
+		f.key = Key(s.key)
+	}
+	if !f.opts.Key.IsZero() && f.opts.Key != f.key {
+		return fmt.Errorf("%w: %s holds %v, not %v", ErrKeyMismatch, f.st, f.key, f.opts.Key)
+	}
+	if s.hasJournal && !s.journal.unfinished && s.journal.key != f.key {
+		return f.corrupt(keyName, 0, "it is %v, the journal belongs to %v", f.key, s.journal.key)
+	}
+	switch {
+	case f.draft:
+	case f.opts.SecretKey != nil:
+		f.secret = bytes.Clone(f.opts.SecretKey)
+	case s.secret != nil:
+		k, err := checkSecret(s.secret)
+		if err != nil {
+			return f.corrupt(secretName, 0, "%v", err)
+		}
+		if k != f.key {
+			return fmt.Errorf("%w: in %s the key is %v, the secret key belongs to %v", ErrKeyMismatch, f.st, f.key, k)
+		}
+		f.secret = s.secret
+	}
+	return nil
+}
+
+// wipe empties every file for Options.Overwrite.
+func (f *Feed) wipe() error {
+	for _, name := range []string{keyName, secretName, journalName, bitfieldName, treeName, signaturesName, dataName, forkName} {
+		file, err := openIf(f.st, name)
+		if err != nil {
+			return f.fileError("open", name, err)
+		}
+		if file == nil {
+			continue
+		}
+		err = file.Truncate(0)
+		if cerr := file.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return f.fileError("empty", name, err)
+		}
+	}
+	return nil
+}
+
+// create makes an empty feed. The key, which makes the directory a feed, is
+// written last.
+func (f *Feed) create(s *found) error {
+	var secret ed25519.PrivateKey
+	switch {
+	case f.opts.Static:
+		f.draft = true
+	case f.opts.SecretKey != nil:
+		secret = f.opts.SecretKey
+	case s.secret != nil:
+		k, err := checkSecret(s.secret)
+		if err != nil {
+			return f.corrupt(secretName, 0, "%v", err)
+		}
+		if !f.opts.Key.IsZero() && k != f.opts.Key {
+			return fmt.Errorf("%w: in %s the secret key belongs to %v, Options.Key is %v", ErrKeyMismatch, f.st, k, f.opts.Key)
+		}
+		secret = s.secret
+	case f.opts.Key.IsZero():
+		_, k, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return fmt.Errorf("feed: %s: make a key pair: %w", f.st, err)
+		}
+		secret = k
+	}
+	f.key = f.opts.Key
+	if secret != nil {
+		f.key = Key(secret[ed25519.SeedSize:])
+		f.secret = bytes.Clone(secret)
+	}
+	f.image = bitfield.NewFile(bitfield.PageSize)
+	if f.secret != nil && !f.opts.DiscardSecretKey && !bytes.Equal(s.secret, f.secret) {
+		if err := f.writeFresh(secretName, f.secret); err != nil {
+			return err
+		}
+	}
+	if err := f.makeFiles(bitfield.PageSize); err != nil {
+		return err
+	}
+	if !f.draft {
+		if err := f.writeFresh(keyName, f.key[:]); err != nil {
+			return err
+		}
+	}
+	r := f.recordNow()
+	r.seq = 1
+	if err := writeJournal(f.files.journal, &r); err != nil {
+		return f.fileError("write", journalName, err)
+	}
+	f.journal = r
+	f.touched = touched{true, true, true}
+	f.bitsOpen = true
+	f.changes++ // the first commit, at the latest that of Close, makes it durable
+	return f.guard(&found{})
+}
+
+// writeFresh writes a small file, to be synced by the first commit.
+func (f *Feed) writeFresh(name string, b []byte) error {
+	file, err := f.st.Open(name, true)
+	if err != nil {
+		return f.fileError("create", name, err)
+	}
+	f.fresh = append(f.fresh, file)
+	if err := file.Truncate(0); err != nil {
+		return f.fileError("empty", name, err)
+	}
+	if _, err := file.WriteAt(b, 0); err != nil {
+		return f.fileError("write", name, err)
+	}
+	return nil
+}
+
+// makeFiles creates the files that are missing and writes the headers that are
+// not what they should be.
+func (f *Feed) makeFiles(pageSize int) error {
+	err := f.files.each(func(name string, file *store.File) (err error) {
+		if *file == nil {
+			if *file, err = f.st.Open(name, true); err != nil {
+				return f.fileError("create", name, err)
+			}
+			if f.fresh == nil {
+				f.fresh = []store.File{} // the directory has to be synced
+			}
+		}
+		want := headerOf(name, pageSize)
+		if want == nil {
+			return nil
+		}
+		var have [headerSize]byte
+		if _, err := readFull(*file, have[:], 0); err != nil {
+			return f.fileError("read", name, err)
+		}
+		if bytes.Equal(have[:], want) {
+			return nil
+		}
+		if _, err := (*file).WriteAt(want, 0); err != nil {
+			return f.fileError("write", name, err)
+		}
+		return nil
+	})
+	f.tree.file, f.tree.image, f.sigs.file = f.files.tree, f.image, f.files.signatures
+	return err
+}
+
+// guard decides whether this is the place to go on writing. It is the last step
+// of every open.
+func (f *Feed) guard(s *found) error {
+	length := f.acc.Len()
+	f.identity = s.journal.identity
+	f.announced = max(f.announced, s.journal.announced, length)
+	if f.secret != nil {
+		if most := max(f.announced, f.opts.KnownLength); most > length {
+			f.behind = most
+		}
+		if f.opts.Identity != "" && f.identity != "" && f.opts.Identity != f.identity {
+			f.other = f.identity
+		}
+	}
+	fork, err := f.readFork()
+	if err != nil {
+		return err
+	}
+	f.frozen = fork
+	return nil
+}

@@ -1,0 +1,256 @@
+package feed
+
+import (
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// planJournal plans the open of a directory with a journal.
+func (f *Feed) planJournal(s *found, p *plan) error {
+	j := &s.journal
+	p.tail = f.secret != nil || f.draft
+	if p.whole && p.byBits > j.length {
+		// Bits are written after the journal, so it was not us. Take it if it is
+		// signed.
+		c, err := f.check(p.byBits)
+		if err != nil {
+			return err
+		}
+		if c.state == sigValid {
+			p.take, p.from, p.foreign = c, p.byBits, true
+			return nil
+		}
+	}
+	c, err := f.check(j.length)
+	if err != nil {
+		return err
+	}
+	if c.state != rootsMissing && c.hash != j.hash {
+		if c, err = f.mend(c, j.hash); err != nil {
+			return err
+		}
+	}
+	right := c.state != rootsMissing && (c.hash == j.hash || c.state == sigValid && !f.draft)
+	switch {
+	case right && c.state == sigValid:
+	case right && f.secret != nil:
+		// The roots are those that were signed; the same signature can be made
+		// again, Ed25519 has only one.
+		c.state, p.sign = sigValid, !f.opts.ReadOnly
+	case right:
+		c.state = sigMissing
+	default:
+		return f.planBehind(s, p)
+	}
+	p.take = c
+	p.from = min(j.bits, j.length)
+	// A bitfield that is not there, is cut, or marks other nodes than it should up
+	// to the length at which it was synced, is made anew.
+	p.rebuild = !p.whole && j.length > 0 || p.byBits > j.length || p.byBits < p.from && !f.rootBits(p.from)
+	return nil
+}
+
+// rootBits reports whether the bitfield has the roots of a length.
+func (f *Feed) rootBits(length uint64) bool {
+	var buf [merkle.MaxRoots]uint64
+	for _, n := range merkle.Roots(buf[:0], length) {
+		if !f.image.Tree.Get(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// mend tries to compute roots that are not what the journal says from the nodes
+// below them.
+func (f *Feed) mend(c candidate, want merkle.Hash) (candidate, error) {
+	roots := append([]merkle.Node(nil), c.acc.Roots()...)
+	for i, r := range roots {
+		left, right, inner := merkle.Children(r.Index)
+		if !inner {
+			continue
+		}
+		l, ok1, err := f.rawNode(left)
+		if err != nil {
+			return c, err
+		}
+		rn, ok2, err := f.rawNode(right)
+		if err != nil {
+			return c, err
+		}
+		if !ok1 || !ok2 {
+			continue
+		}
+		n, err := merkle.Join(l, rn)
+		if err != nil {
+			continue
+		}
+		roots[i] = n
+		if merkle.TreeHash(roots) == want && !f.opts.ReadOnly {
+			acc, err := merkle.NewAccumulator(roots)
+			if err != nil {
+				return c, nil
+			}
+			var b [nodeSize]byte
+			putNode(b[:], &n)
+			if _, err := f.files.tree.WriteAt(b[:], nodeOffset(n.Index)); err != nil {
+				return c, f.fileError("write", treeName, err)
+			}
+			f.repair.Nodes++
+			f.touched.tree = true
+			c2, err := f.check(acc.Len())
+			return c2, err
+		}
+		roots[i] = r
+	}
+	return c, nil
+}
+
+// planBehind plans the open of a directory whose journal promises more than is
+// there: an old copy of some of the files. What is there can be read.
+func (f *Feed) planBehind(s *found, p *plan) error {
+	c, err := f.check(p.byBits)
+	if err != nil {
+		return err
+	}
+	if c.state != sigValid || p.byBits > s.journal.length {
+		if c, err = f.searchDown(); err != nil {
+			return err
+		}
+	}
+	if c.length == 0 && !f.opts.ReadOnly && s.sizes[treeName] > headerSize {
+		return f.corrupt(treeName, headerSize, "the journal says %d blocks, but no length is signed by the key and has its roots here", s.journal.length)
+	}
+	if f.opts.ReadOnly {
+		p.damage = f.corrupt(treeName, headerSize, "the roots of length %d, which the journal says, are not there or not signed", s.journal.length)
+	}
+	p.take, p.tail = c, false
+	p.rebuild = c.length > 0
+	f.announced = max(f.announced, s.journal.length)
+	return nil
+}
+
+// maxSearch bounds the signatures that are tried to find a length.
+const maxSearch = 1 << 14
+
+// searchDown returns the greatest length whose signature verifies.
+func (f *Feed) searchDown() (candidate, error) {
+	end, err := size(f.files.signatures)
+	if err != nil {
+		return candidate{}, f.fileError("size of", signaturesName, err)
+	}
+	const block = 512
+	var buf [block * sigSize]byte
+	tries := 0
+	for top := uint64(max(0, end-headerSize)) / sigSize; top > 0 && tries < maxSearch; {
+		first := top - min(top, block) // records first to top-1
+		n, err := readFull(f.files.signatures, buf[:(top-first)*sigSize], sigOffset(first+1))
+		if err != nil {
+			return candidate{}, f.fileError("read", signaturesName, err)
+		}
+		for k := n/sigSize - 1; k >= 0; k-- {
+			if isZero(buf[k*sigSize : (k+1)*sigSize]) {
+				continue
+			}
+			if tries++; tries > maxSearch {
+				break
+			}
+			c, err := f.check(first + uint64(k) + 1)
+			if err != nil || c.state == sigValid {
+				return c, err
+			}
+		}
+		top = first
+	}
+	return f.check(0)
+}
+
+// planBits plans the open of a directory without a journal: it was made by other
+// software, or the journal was lost. Then the bitfield is all that says how much
+// is promised, and if it is damaged the feed is not opened: npm hypercore 6 would
+// go on at a lower length and fork it.
+func (f *Feed) planBits(s *found, p *plan) error {
+	content := s.sizes[treeName] > headerSize || s.sizes[signaturesName] > headerSize || s.sizes[dataName] > 0
+	p.tail = f.secret != nil || f.draft
+	var problem error
+	switch {
+	case !content && s.sizes[bitfieldName] <= headerSize:
+		c, err := f.check(0)
+		p.take = c
+		return err
+	case s.sizes[bitfieldName] < headerSize:
+		problem = f.corrupt(bitfieldName, 0, "it is missing or shorter than its header, but there are blocks. "+repairHint)
+	case f.image.Pages() == 0 && !p.whole:
+		problem = f.corrupt(bitfieldName, 0, "its header is damaged. "+repairHint)
+	case p.byBits == 0:
+		problem = f.corrupt(bitfieldName, headerSize, "it is blank, but there are blocks. "+repairHint)
+	case !p.whole:
+		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it ends within a page: it was cut. "+repairHint)
+	}
+	if problem != nil {
+		return f.planRepair(s, p, problem)
+	}
+	c, err := f.check(p.byBits)
+	if err != nil {
+		return err
+	}
+	switch c.state {
+	case sigInvalid:
+		problem = f.corrupt(signaturesName, sigOffset(c.length), "the signature of length %d is not the writer's for the roots in the tree: one of key, tree and signatures is damaged. "+repairHint, c.length)
+	case rootsMissing:
+		problem = f.corrupt(treeName, nodeOffset(2*(p.byBits-1)), "a root of length %d is missing. "+repairHint, p.byBits)
+	case sigMissing:
+		// Hypercore 6 opens it, but nobody can verify it. If a greater length is
+		// signed, the bitfield was cut at the end of a page.
+		if s.sizes[signaturesName] > sigOffset(c.length)+sigSize {
+			problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it says %d blocks, which are not signed; more are. "+repairHint, c.length)
+		}
+	}
+	if problem != nil {
+		return f.planRepair(s, p, problem)
+	}
+	p.take, p.from = c, c.length
+	return nil
+}
+
+// planRepair goes on after a problem if that was asked for: with the greatest
+// length that is signed.
+func (f *Feed) planRepair(s *found, p *plan, problem error) error {
+	if !f.opts.Repair && !f.opts.ReadOnly {
+		return problem
+	}
+	c, err := f.searchDown()
+	if err != nil {
+		return err
+	}
+	if c.length == 0 {
+		if c, err = f.check(p.byBits); err != nil {
+			return err
+		}
+		if f.opts.Repair && c.state != sigValid || c.state == rootsMissing {
+			if c, err = f.searchStatic(s); err != nil {
+				return err
+			}
+			if c.length == 0 {
+				return problem
+			}
+		}
+	}
+	if f.opts.ReadOnly {
+		p.damage = problem
+	}
+	p.take, p.rebuild = c, true
+	return nil
+}
+
+// searchStatic returns the length at which the tree has the key as its hash,
+// starting with the one its file has.
+func (f *Feed) searchStatic(s *found) (candidate, error) {
+	top := uint64(max(0, s.sizes[treeName]-headerSize)/nodeSize+1) / 2
+	for n := top; n > 0 && n+64 > top; n-- {
+		c, err := f.check(n)
+		if err != nil || c.static {
+			return c, err
+		}
+	}
+	return f.check(0)
+}

@@ -1,0 +1,252 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// Proof is a block with what proves it, or only what proves it: a Data message
+// of hypercore 6.
+type Proof struct {
+	// Index is the block.
+	Index uint64
+	// Value is the block's data. Nil: none, then Nodes starts with the leaf. An
+	// empty block is not nil.
+	Value []byte
+	// Nodes are the siblings on the way up, then the roots, see merkle.Prove.
+	Nodes []merkle.Node
+	// Signature is nil or 64 bytes.
+	Signature []byte
+}
+
+// ProofRequest is what a peer asks for: a Request message of hypercore 6.
+type ProofRequest struct {
+	// Index is the block.
+	Index uint64
+	// Bytes, if not 0, asks for the block that holds this byte of the feed instead;
+	// Index counts if there is none.
+	Bytes uint64
+	// Digest says which nodes the peer has, see merkle.Digest.
+	Digest uint64
+	// Hash asks for the leaf instead of the block.
+	Hash bool
+}
+
+// shown are the nodes that may be shown to peers: of the writer's feed, those of
+// the durable length. A proof that reached further would show a signature that a
+// power cut can take back.
+type shown struct {
+	t     *nodes
+	limit uint64 // in blocks
+}
+
+func (s shown) Get(n uint64) bool {
+	return merkle.RightSpan(n) < 2*s.limit && s.t.Get(n)
+}
+
+// Prove answers a request. It fills p.Index, p.Nodes and p.Signature, reusing
+// their memory; the value, if req.Hash is not set, is there for ReadBlock. remote
+// is what this peer was heard to have since the connection began, nil if that is
+// not kept.
+//
+// It fails with ErrNotLocal when the block (with req.Hash: the leaf) is not here
+// or, of the writer's feed, not durable yet.
+func (f *Feed) Prove(req ProofRequest, remote merkle.MutableBits, p *Proof) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.usable(); err != nil {
+		return err
+	}
+	index, digest := req.Index, req.Digest
+	if req.Bytes > 0 {
+		if i, _, ok := f.find(req.Bytes); ok {
+			index, digest = i, 0
+		} else if err := f.tree.takeErr(); err != nil {
+			return f.nodeError(err)
+		}
+	}
+	if index >= f.limit() || !req.Hash && !f.image.Data.Get(index) {
+		return fmt.Errorf("%w: block %d", ErrNotLocal, index)
+	}
+	return f.prove(index, digest, req.Hash, f.limit(), remote, p)
+}
+
+// prove is Prove for a block that may be shown. mu held.
+func (f *Feed) prove(index, digest uint64, hash bool, limit uint64, remote merkle.MutableBits, p *Proof) error {
+	var buf [merkle.MaxProofNodes]uint64
+	list, verifiedBy, err := merkle.Prove(shown{&f.tree, limit}, remote, index, digest, hash, buf[:0])
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotLocal, err)
+	}
+	p.Index, p.Nodes, p.Signature = index, p.Nodes[:0], p.Signature[:0]
+	for _, n := range list {
+		node, ok := f.tree.get(n)
+		if !ok {
+			if err := f.tree.takeErr(); err != nil {
+				return f.nodeError(err)
+			}
+			return fmt.Errorf("%w: node %d", ErrNotLocal, n)
+		}
+		p.Nodes = append(p.Nodes, node)
+	}
+	if verifiedBy == 0 || f.static {
+		p.Signature = nil
+		return nil
+	}
+	sig, ok, err := f.sigs.at(verifiedBy / 2)
+	if err != nil {
+		return f.fileError("read", signaturesName, err)
+	}
+	if !ok {
+		p.Signature = nil
+		return nil
+	}
+	p.Signature = append(p.Signature, sig[:]...)
+	return nil
+}
+
+// nodeError turns a failure to read a node into one that names the place.
+func (f *Feed) nodeError(err error) error {
+	if b, ok := err.(errBlank); ok {
+		return f.corrupt(treeName, nodeOffset(b.n), "node %d is missing", b.n)
+	}
+	return f.fileError("read", treeName, err)
+}
+
+// Digest returns what a request for block i tells of the nodes that are here. It
+// claims nothing that a fork could take back.
+func (f *Feed) Digest(i uint64) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i >= MaxLength {
+		return 0
+	}
+	top := 2 * max(i+1, f.acc.Len())
+	if len(f.links) > 0 {
+		return merkle.Digest(linked{f}, i, top)
+	}
+	return merkle.Digest(&f.tree, i, top)
+}
+
+// Proof returns block i, if it is here, with the full proof for a reader who has
+// nothing; of a block that is not here the leaf with its proof. It fails with
+// ErrNotLocal.
+func (f *Feed) Proof(ctx context.Context, i uint64) (Proof, error) {
+	if err := ctx.Err(); err != nil {
+		return Proof{}, err
+	}
+	if err := f.signed(ctx); err != nil {
+		return Proof{}, err
+	}
+	var p Proof
+	err := func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err := f.usable(); err != nil {
+			return err
+		}
+		return f.prove(i, 0, !f.image.Data.Get(i), MaxLength, nil, &p)
+	}()
+	if err != nil {
+		return Proof{}, err
+	}
+	if len(p.Nodes) == 0 || p.Nodes[0].Index != 2*i {
+		if p.Value, err = f.Local(i); err != nil {
+			return Proof{}, err
+		}
+	}
+	return p, nil
+}
+
+// signed waits until every signature is made that an append has to make: they
+// are made with the commit.
+func (f *Feed) signed(ctx context.Context) error {
+	f.mu.Lock()
+	open := len(f.sigs.recs) > 0 && f.failed == nil
+	f.mu.Unlock()
+	if !open {
+		return nil
+	}
+	return f.Sync(ctx)
+}
+
+// Put adds a block with its proof, as Proof returns it.
+func (f *Feed) Put(ctx context.Context, p Proof) error {
+	_, err := f.Apply(ctx, []Proof{p})
+	return err
+}
+
+// Signature returns the first signature that covers block i. It fails with
+// ErrNotLocal if there is none here.
+func (f *Feed) Signature(ctx context.Context, i uint64) (Signature, error) {
+	if err := f.signed(ctx); err != nil {
+		return Signature{}, err
+	}
+	f.mu.Lock()
+	length, file := f.acc.Len(), f.sigs.file
+	f.mu.Unlock()
+	var buf [64 * sigSize]byte
+	for n := i + 1; n <= length; {
+		m, err := readFull(file, buf[:], sigOffset(n))
+		if err != nil {
+			return Signature{}, f.fileError("read", signaturesName, err)
+		}
+		if m < sigSize {
+			break
+		}
+		for off := 0; off+sigSize <= m; off += sigSize {
+			if r := buf[off : off+sigSize]; !isZero(r) {
+				return Signature{Index: n - 1, Bytes: [sigSize]byte(r)}, nil
+			}
+			n++
+		}
+		if err := ctx.Err(); err != nil {
+			return Signature{}, err
+		}
+	}
+	return Signature{}, fmt.Errorf("%w: a signature for block %d", ErrNotLocal, i)
+}
+
+// Roots returns the roots the feed had, or has, at a length. It fails with
+// ErrOutOfBounds beyond the length and with ErrNotLocal if one is not here.
+func (f *Feed) Roots(length uint64) ([]merkle.Node, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if length > f.acc.Len() {
+		return nil, fmt.Errorf("%w: roots of length %d of %d", ErrOutOfBounds, length, f.acc.Len())
+	}
+	return f.rootsAt(length)
+}
+
+// rootsAt reads the roots of a length. mu held.
+func (f *Feed) rootsAt(length uint64) ([]merkle.Node, error) {
+	var buf [merkle.MaxRoots]uint64
+	var roots []merkle.Node
+	for _, n := range merkle.Roots(buf[:0], length) {
+		node, ok := f.tree.get(n)
+		if !ok {
+			if err := f.tree.takeErr(); err != nil {
+				return nil, f.nodeError(err)
+			}
+			return nil, fmt.Errorf("%w: node %d", ErrNotLocal, n)
+		}
+		roots = append(roots, node)
+	}
+	return roots, nil
+}
+
+// Verify checks that sig signs the feed up to and including block i. It fails
+// with ErrInvalidProof if it does not, with ErrNotLocal if the roots are not
+// here.
+func (f *Feed) Verify(i uint64, sig []byte) error {
+	roots, err := f.Roots(i + 1)
+	if err != nil {
+		return err
+	}
+	if !verifySignature(f.Key(), merkle.TreeHash(roots), i+1, sig) {
+		return &ProofError{Index: i, Reason: "the signature is not the writer's for this length"}
+	}
+	return nil
+}

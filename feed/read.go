@@ -1,0 +1,197 @@
+package feed
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// Local returns block i if it is here, else ErrNotLocal. The slice is the
+// caller's.
+func (f *Feed) Local(i uint64) ([]byte, error) { return f.ReadBlock(nil, i) }
+
+// ReadBlock appends block i to dst. It fails with ErrNotLocal if the block is
+// not here.
+func (f *Feed) ReadBlock(dst []byte, i uint64) ([]byte, error) {
+	var sizes [1]uint64
+	dst, _, err := f.ReadBlocks(dst, i, 1, sizes[:0])
+	return dst, err
+}
+
+// BlockSize returns the size of block i in bytes, if its leaf is here. Of a block
+// that is not here itself a directory written by JavaScript may have a wrong one.
+func (f *Feed) BlockSize(i uint64) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.usable(); err != nil {
+		return 0, err
+	}
+	return f.sizeOf(i)
+}
+
+func (f *Feed) sizeOf(i uint64) (uint64, error) {
+	if i < MaxLength {
+		if n, ok := f.tree.get(2 * i); ok {
+			return n.Size, nil
+		}
+		if err := f.tree.takeErr(); err != nil {
+			return 0, f.nodeError(err)
+		}
+	}
+	return 0, fmt.Errorf("%w: the size of block %d", ErrNotLocal, i)
+}
+
+// offset returns where block i begins. mu held.
+func (f *Feed) offset(i uint64) (uint64, error) {
+	if f.memo.ok && f.memo.block == i {
+		return f.memo.off, nil
+	}
+	if i == f.acc.Len() {
+		return f.acc.ByteLen(), nil
+	}
+	var buf [merkle.MaxRoots]uint64
+	var off uint64
+	for _, n := range merkle.Roots(buf[:0], i) {
+		node, ok := f.tree.get(n)
+		if !ok {
+			if err := f.tree.takeErr(); err != nil {
+				return 0, f.nodeError(err)
+			}
+			return 0, fmt.Errorf("%w: the place of block %d, for which node %d is missing", ErrNotLocal, i, n)
+		}
+		off += node.Size
+	}
+	return off, nil
+}
+
+// extent is a piece of the data file.
+type extent struct {
+	off   uint64
+	sizes []uint64 // of the blocks in it
+	total uint64
+}
+
+// extent returns the place of n blocks that are here. mu held.
+func (f *Feed) extent(start, n uint64, sizes []uint64) (extent, error) {
+	e := extent{sizes: sizes}
+	if missing := f.image.Data.NextClear(start); missing < start+n {
+		return e, fmt.Errorf("%w: block %d", ErrNotLocal, missing)
+	}
+	off, err := f.offset(start)
+	if err != nil {
+		return e, err
+	}
+	e.off = off
+	for i := start; i < start+n; i++ {
+		size, err := f.sizeOf(i)
+		if err != nil {
+			return e, err
+		}
+		e.sizes = append(e.sizes, size)
+		if e.total += size; size > maxValue || e.total > merkle.MaxInt {
+			if err := f.plausible(i, e); err != nil {
+				return e, err
+			}
+		}
+	}
+	f.memo = memo{start + n, e.off + e.total, true}
+	return e, nil
+}
+
+// plausible fails if the extent ends beyond the data there is: before memory is
+// made for it, because a damaged tree can say anything. mu held.
+func (f *Feed) plausible(i uint64, e extent) error {
+	have, err := size(f.files.data)
+	if err != nil {
+		return f.fileError("size of", dataName, err)
+	}
+	if n := len(f.pend.segs); n > 0 {
+		have = max(have, int64(f.pend.segs[n-1].end()))
+	}
+	if e.off+e.total > uint64(have) {
+		return f.corrupt(treeName, nodeOffset(2*i)+32, "it gives block %d %d bytes; the data file ends before", i, e.sizes[len(e.sizes)-1])
+	}
+	return nil
+}
+
+// ReadBlocks appends the data of n neighbouring blocks to dst, with one read, and
+// their sizes to sizes. It fails with ErrNotLocal if one of them is not here.
+func (f *Feed) ReadBlocks(dst []byte, start, n uint64, sizes []uint64) ([]byte, []uint64, error) {
+	if n == 0 {
+		return dst, sizes, nil
+	}
+	if start >= MaxLength || n > MaxLength {
+		return dst, sizes, fmt.Errorf("%w: block %d", ErrNotLocal, start)
+	}
+	given, first := len(dst), len(sizes)
+	for {
+		f.mu.Lock()
+		if err := f.usable(); err != nil {
+			f.mu.Unlock()
+			return dst[:given], sizes[:first], err
+		}
+		e, err := f.extent(start, n, sizes[:first])
+		if err != nil {
+			f.mu.Unlock()
+			return dst[:given], sizes[:first], err
+		}
+		sizes = e.sizes
+		dst = slices.Grow(dst[:given], int(e.total))[:given+int(e.total)]
+		var room [4]gap
+		gaps := f.pend.read(dst[given:], e.off, room[:0])
+		cleared := f.cleared
+		f.mu.Unlock()
+
+		err = f.readGaps(dst[given:], e.off, gaps)
+
+		f.mu.Lock()
+		again := cleared != f.cleared // what was read may have been zeroed meanwhile
+		f.mu.Unlock()
+		if again {
+			continue
+		}
+		if err == nil && f.opts.VerifyReads {
+			err = f.checkRead(dst[given:], start, e)
+		}
+		if err != nil {
+			return dst[:given], sizes[:first], err
+		}
+		return dst, sizes, nil
+	}
+}
+
+// readGaps reads from the file what is not in memory.
+func (f *Feed) readGaps(b []byte, off uint64, gaps []gap) error {
+	for _, g := range gaps {
+		part := b[g.lo:g.hi]
+		n, err := readFull(f.files.data, part, int64(off)+int64(g.lo))
+		if err != nil {
+			return f.fileError("read", dataName, err)
+		}
+		if n < len(part) {
+			return f.corrupt(dataName, int64(off)+int64(g.lo)+int64(n), "the file ends here, within a block that should be there")
+		}
+	}
+	return nil
+}
+
+// checkRead compares blocks with their leaves.
+func (f *Feed) checkRead(b []byte, start uint64, e extent) error {
+	off := e.off
+	for k, size := range e.sizes {
+		i := start + uint64(k)
+		f.mu.Lock()
+		leaf, ok := f.tree.get(2 * i)
+		err := f.tree.takeErr()
+		f.mu.Unlock()
+		if err != nil {
+			return f.nodeError(err)
+		}
+		if ok && merkle.Leaf(i, b[:size]) != leaf {
+			return f.corrupt(dataName, int64(off), "block %d does not have the hash that was signed", i)
+		}
+		b, off = b[size:], off+size
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+)
+
+// Reader reads the bytes of a feed as if its blocks were one file. Bytes that
+// are not here are waited for and asked of peers. It ends where the feed ends at
+// that moment: after io.EOF a later Read returns what was appended since. Its
+// methods may be called from several goroutines; only ReadAt runs beside others.
+type Reader struct {
+	feed   *Feed
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu   sync.Mutex // held during a Read, Seek or WriteTo; guards below
+	pos  uint64     // byte offset of the next byte
+	rest []byte     // what is left of the current block; pos is its first byte
+	next func() (Block, error, bool)
+	stop func()
+}
+
+var (
+	_ io.ReadSeekCloser = (*Reader)(nil)
+	_ io.ReaderAt       = (*Reader)(nil)
+	_ io.WriterTo       = (*Reader)(nil)
+)
+
+// NewReader returns a Reader at the first byte. ctx is for all that it will wait
+// for. A reader that is not needed any more should be closed.
+func (f *Feed) NewReader(ctx context.Context) *Reader {
+	r := &Reader{feed: f}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	return r
+}
+
+// Read returns bytes of one block.
+func (r *Reader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := r.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	r.pos += uint64(n)
+	return n, nil
+}
+
+// fill makes rest hold at least one byte.
+func (r *Reader) fill() error {
+	for len(r.rest) == 0 {
+		if err := r.open(); err != nil {
+			return err
+		}
+		b, err, ok := r.next()
+		if err != nil {
+			r.drop()
+			return r.closed(err)
+		}
+		if !ok {
+			r.drop()
+			return io.EOF
+		}
+		r.rest = b.Data
+	}
+	return nil
+}
+
+// open begins to read blocks at pos, unless it has begun.
+func (r *Reader) open() error {
+	if r.next != nil {
+		return nil
+	}
+	if err := r.ctx.Err(); err != nil {
+		return r.closed(err)
+	}
+	if r.pos >= r.feed.ByteLen() {
+		return io.EOF
+	}
+	index, rel, err := r.feed.Seek(r.ctx, r.pos)
+	if err != nil {
+		return r.closed(err)
+	}
+	r.next, r.stop = iter.Pull2(r.feed.Blocks(r.ctx, ReadOptions{Start: index}))
+	if rel == 0 {
+		return nil
+	}
+	b, err, ok := r.next()
+	switch {
+	case err != nil:
+		r.drop()
+		return r.closed(err)
+	case !ok || rel > uint64(len(b.Data)):
+		r.drop()
+		return fmt.Errorf("feed: byte %d is not in block %d where it was found", r.pos, index)
+	}
+	r.rest = b.Data[rel:]
+	return nil
+}
+
+// drop ends the reading of blocks.
+func (r *Reader) drop() {
+	if r.stop != nil {
+		r.stop()
+	}
+	r.next, r.stop, r.rest = nil, nil, nil
+}
+
+// closed returns ErrClosed instead of what a wait says that Close has ended.
+func (r *Reader) closed(err error) error {
+	if r.ctx.Err() != nil && errors.Is(context.Cause(r.ctx), ErrClosed) {
+		return fmt.Errorf("feed: reader: %w", ErrClosed)
+	}
+	return err
+}
+
+// WriteTo writes all from here to the end of the feed.
+func (r *Reader) WriteTo(w io.Writer) (written int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		if err := r.fill(); errors.Is(err, io.EOF) {
+			return written, nil
+		} else if err != nil {
+			return written, err
+		}
+		n, err := w.Write(r.rest)
+		written += int64(n)
+		r.pos += uint64(n)
+		r.rest = r.rest[n:]
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
+// ReadAt reads len(p) bytes at a byte offset, without moving the Reader. It
+// returns io.EOF if the feed ends before.
+func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, fmt.Errorf("%w: byte offset %d", ErrOutOfBounds, off)
+	}
+	if uint64(off) >= r.feed.ByteLen() {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	index, rel, err := r.feed.Seek(r.ctx, uint64(off))
+	if err != nil {
+		return 0, r.closed(err)
+	}
+	for b, err := range r.feed.Blocks(r.ctx, ReadOptions{Start: index}) {
+		if err != nil {
+			return n, r.closed(err)
+		}
+		if rel > uint64(len(b.Data)) {
+			return n, fmt.Errorf("feed: byte %d is not in block %d where it was found", off, index)
+		}
+		n += copy(p[n:], b.Data[rel:])
+		rel = 0
+		if n == len(p) {
+			return n, nil
+		}
+	}
+	return n, io.EOF
+}
+
+// Seek moves to a byte offset. io.SeekEnd counts from the end of the feed as it
+// is now. An offset beyond the end is allowed, reading there returns io.EOF.
+func (r *Reader) Seek(offset int64, whence int) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		offset += int64(r.pos)
+	case io.SeekEnd:
+		offset += int64(r.feed.ByteLen())
+	default:
+		return 0, fmt.Errorf("feed: reader: seek with whence %d", whence)
+	}
+	if offset < 0 {
+		return 0, fmt.Errorf("%w: byte offset %d", ErrOutOfBounds, offset)
+	}
+	if to := uint64(offset); to != r.pos {
+		if to > r.pos && to-r.pos <= uint64(len(r.rest)) {
+			r.rest = r.rest[to-r.pos:]
+		} else {
+			r.drop()
+		}
+		r.pos = to
+	}
+	return offset, nil
+}
+
+// Close ends whatever the Reader is waiting for. It may be called twice.
+func (r *Reader) Close() error {
+	r.cancel(ErrClosed)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop()
+	return nil
+}

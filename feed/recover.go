@@ -1,0 +1,311 @@
+package feed
+
+import (
+	"context"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// RepairReport says what an Open changed to bring the files in order.
+type RepairReport struct {
+	Bitfield  bool   // it was made anew
+	Key       bool   // the key file was restored from the secret key or Options.Key
+	Signature bool   // the last signature was made again
+	Found     uint64 // blocks that were here but not marked
+	Lost      uint64 // blocks that were marked but did not verify: they are missing now
+	Nodes     uint64 // nodes that were computed again
+	Recovered uint64 // blocks that an interrupted append had written completely
+	Dropped   uint64 // bytes of data of an append that was not complete
+}
+
+// Repaired returns what Open did.
+func (f *Feed) Repaired() RepairReport {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.repair
+}
+
+// recoverBits sets the bits of all nodes and blocks from block from on that are in
+// the files and verify, from the roots down; with Options.Repair, blocks that are
+// marked and do not verify lose their bit.
+func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
+	w := walker{f: f, ctx: ctx, from: from, all: f.opts.Repair}
+	if w.all {
+		w.from = 0
+	}
+	var off uint64
+	for _, r := range f.acc.Roots() {
+		f.image.SetTree(r.Index, true)
+		if err := w.walk(r, off); err != nil {
+			return err
+		}
+		off += r.Size
+	}
+	f.tree.trim()
+	if f.image.Dirty() {
+		f.changes++
+		f.newBits = true
+	}
+	return nil
+}
+
+// walker goes down the tree as it is in the files.
+type walker struct {
+	f     *Feed
+	ctx   context.Context
+	from  uint64 // leaves before this block are left as they are
+	all   bool   // blocks that are marked are checked as well
+	buf   []byte
+	count int
+
+	chunk uint64 // number+1 of the chunk of level 0 that is in nodes
+	nodes [lastSlot * nodeSize]byte
+	have  int
+}
+
+// node is rawNode, which reads neighbours together.
+func (w *walker) node(n uint64) (node merkle.Node, ok bool, err error) {
+	k, s := locate(n)
+	if k.level > 0 {
+		return w.f.rawNode(n)
+	}
+	if w.chunk != k.number+1 {
+		w.chunk = 0
+		if w.have, err = readFull(w.f.files.tree, w.nodes[:], nodeOffset(n-uint64(s))); err != nil {
+			return node, false, w.f.fileError("read", treeName, err)
+		}
+		w.chunk = k.number + 1
+	}
+	b := w.nodes[s*nodeSize : (s+1)*nodeSize]
+	if (s+1)*nodeSize > w.have || isZero(b) {
+		return node, false, nil
+	}
+	node = getNode(n, b)
+	return node, node.Size <= merkle.MaxInt, nil
+}
+
+// walk visits everything below node n, which is verified and begins at byte off.
+func (w *walker) walk(n merkle.Node, off uint64) error {
+	if merkle.RightSpan(n.Index) < 2*w.from {
+		return nil
+	}
+	if w.count++; w.count&1023 == 0 {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	left, right, inner := merkle.Children(n.Index)
+	if !inner {
+		return w.leaf(n, off)
+	}
+	l, ok1, err := w.node(left)
+	if err != nil {
+		return err
+	}
+	r, ok2, err := w.node(right)
+	if err != nil {
+		return err
+	}
+	if p, err := merkle.Join(l, r); !ok1 || !ok2 || err != nil || p != n {
+		w.drop(n.Index)
+		return nil
+	}
+	w.f.image.SetTree(left, true)
+	w.f.image.SetTree(right, true)
+	if err := w.walk(l, off); err != nil {
+		return err
+	}
+	return w.walk(r, off+l.Size)
+}
+
+// drop clears what is marked below node n: it cannot be verified.
+func (w *walker) drop(n uint64) {
+	first, last := merkle.LeftSpan(n), merkle.RightSpan(n)
+	w.f.repair.Lost += w.f.image.SetData(first/2, last/2+1, false)
+	for i, ok := w.f.image.Tree.NextSet(first); ok && i <= last; i, ok = w.f.image.Tree.NextSet(i + 1) {
+		if i != n {
+			w.f.image.SetTree(i, false)
+		}
+	}
+}
+
+// leaf checks the block of a verified leaf.
+func (w *walker) leaf(n merkle.Node, off uint64) error {
+	i := n.Index / 2
+	marked := w.f.image.Data.Get(i)
+	if marked && !w.all {
+		return nil
+	}
+	ok, err := w.verifies(n, off)
+	if err != nil {
+		return err
+	}
+	switch {
+	case ok && !marked:
+		w.f.repair.Found++
+	case !ok && marked:
+		w.f.repair.Lost++
+	}
+	w.f.image.SetData(i, i+1, ok)
+	return nil
+}
+
+// verifies reports whether the data file has the block of leaf n at off.
+func (w *walker) verifies(n merkle.Node, off uint64) (bool, error) {
+	have, err := size(w.f.files.data)
+	if err != nil {
+		return false, w.f.fileError("size of", dataName, err)
+	}
+	if off+n.Size > uint64(have) {
+		return false, nil
+	}
+	if uint64(cap(w.buf)) < n.Size {
+		w.buf = make([]byte, n.Size)
+	}
+	b := w.buf[:n.Size]
+	if m, err := readFull(w.f.files.data, b, int64(off)); err != nil {
+		return false, w.f.fileError("read", dataName, err)
+	} else if m < len(b) {
+		return false, nil
+	}
+	return merkle.Leaf(n.Index/2, b) == n, nil
+}
+
+// recoverTail takes over appends that were written but not committed: as long as
+// a signature follows, and the blocks up to it are in the data file, have the
+// sizes that the tree file says, and hash to what is signed. They take the way of
+// any append, and are written again: what was in the page cache after a failed
+// sync may not be on the disk. What lies beyond is cut off; nobody has seen it.
+func (f *Feed) recoverTail(ctx context.Context) error {
+	if f.draft {
+		return f.cutFiles()
+	}
+	for {
+		n, sig, err := f.nextSignature(f.acc.Len())
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		ok, err := f.takeBatch(ctx, n, sig)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+	}
+	return f.cutFiles()
+}
+
+// nextSignature returns the first record after a length, n is 0 if there is none.
+func (f *Feed) nextSignature(length uint64) (n uint64, sig [sigSize]byte, err error) {
+	var buf [64 * sigSize]byte
+	for n := length + 1; n <= MaxLength; {
+		m, err := readFull(f.files.signatures, buf[:], sigOffset(n))
+		if err != nil {
+			return 0, sig, f.fileError("read", signaturesName, err)
+		}
+		if m < sigSize {
+			return 0, sig, nil
+		}
+		for k := 0; k+sigSize <= m; k += sigSize {
+			if r := buf[k : k+sigSize]; !isZero(r) {
+				return n, [sigSize]byte(r), nil
+			}
+			n++
+		}
+	}
+	return 0, sig, nil
+}
+
+// takeBatch takes over the blocks up to length n if they are what sig signs.
+func (f *Feed) takeBatch(ctx context.Context, n uint64, sig [sigSize]byte) (bool, error) {
+	have, err := size(f.files.data)
+	if err != nil {
+		return false, f.fileError("size of", dataName, err)
+	}
+	acc := f.acc.Clone()
+	var list []merkle.Node
+	w := walker{f: f}
+	for i := acc.Len(); i < n; i++ {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		leaf, ok, err := f.rawNode(2 * i)
+		if err != nil || !ok || acc.ByteLen()+leaf.Size > uint64(have) {
+			return false, err
+		}
+		if ok, err = w.verifies(leaf, acc.ByteLen()); err != nil || !ok {
+			return false, err
+		}
+		if _, err := acc.Append(leaf, nil); err != nil {
+			return false, nil
+		}
+		list = append(list, leaf)
+	}
+	if !verifySignature(f.key, acc.TreeHash(), n, sig[:]) {
+		return false, nil
+	}
+	return true, f.adopt(list, sig)
+}
+
+// adopt appends verified blocks that are in the data file already.
+func (f *Feed) adopt(list []merkle.Node, sig [sigSize]byte) error {
+	w := walker{f: f}
+	off := f.acc.ByteLen()
+	var total uint64
+	for _, leaf := range list {
+		if _, err := w.verifies(leaf, off); err != nil { // reads it once more, into w.buf
+			return err
+		}
+		if _, err := f.files.data.WriteAt(w.buf[:leaf.Size], int64(off)); err != nil {
+			return f.fileError("write", dataName, err)
+		}
+		off += leaf.Size
+		total += leaf.Size
+	}
+	f.touched.data = true
+	f.repair.Recovered += uint64(len(list))
+	identity := f.identity
+	if _, _, err := f.grow(list, nil, total, false); err != nil {
+		return err
+	}
+	f.identity = identity
+	last := &f.sigs.recs[len(f.sigs.recs)-1]
+	last.sig, last.signed = sig, true
+	return nil
+}
+
+// cutFiles cuts off what lies beyond the length in tree, signatures and data.
+func (f *Feed) cutFiles() error {
+	length := f.acc.Len()
+	treeEnd := int64(headerSize)
+	if length > 0 {
+		treeEnd = nodeOffset(2*length - 1)
+	}
+	for _, c := range []struct {
+		name string
+		end  int64
+	}{{treeName, treeEnd}, {signaturesName, sigOffset(length + 1)}, {dataName, int64(f.acc.ByteLen())}} {
+		file := map[string]interface {
+			Size() (int64, error)
+			Truncate(int64) error
+		}{treeName: f.files.tree, signaturesName: f.files.signatures, dataName: f.files.data}[c.name]
+		have, err := file.Size()
+		if err != nil {
+			return f.fileError("size of", c.name, err)
+		}
+		if have <= c.end {
+			continue
+		}
+		if c.name == dataName {
+			f.repair.Dropped += uint64(have - c.end)
+		}
+		if err := file.Truncate(c.end); err != nil {
+			return f.fileError("cut", c.name, err)
+		}
+	}
+	return nil
+}

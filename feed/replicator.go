@@ -1,0 +1,141 @@
+package feed
+
+// Replicator fetches for a feed and serves it. Its methods are called one after
+// the other, in the order of the events, without locks held: they may call the
+// feed. They must not block.
+type Replicator interface {
+	// DemandChanged: Demand is different from what it was.
+	DemandChanged()
+	// Available: blocks start to end-1 may be announced and are served. They are
+	// durable, if this is the writer's feed.
+	Available(start, end uint64)
+	// Cleared: blocks start to end-1 are not here any more.
+	Cleared(start, end uint64)
+	// KnownLen returns the longest length that a peer has announced, 0 if none. It
+	// may be called at any time, from any goroutine.
+	KnownLen() uint64
+	// FeedClosed: the feed is closed, or nothing can be written any more (cause).
+	// Nothing is called after it.
+	FeedClosed(cause error)
+}
+
+// noteKind tells which method a note is for.
+type noteKind uint8
+
+const (
+	noteAvailable noteKind = iota
+	noteCleared
+	noteClosed
+)
+
+// note is a call of the Replicator that is due.
+type note struct {
+	kind       noteKind
+	start, end uint64
+	err        error
+}
+
+// maxNotes bounds the notes that are merged when the Replicator is slow: beyond
+// it, neighbouring ranges are announced as one, gaps included, and a peer that
+// asks for a gap is told that it is not here.
+const maxNotes = 1024
+
+// Attach makes r the feed's Replicator. Another one must have been detached
+// before. After detach has returned no call starts; one may still be running.
+func (f *Feed) Attach(r Replicator) (detach func(), err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.usable(); err != nil {
+		return nil, err
+	}
+	if f.repl != nil {
+		return nil, ErrReplicator
+	}
+	f.repl = r
+	f.outbox = nil
+	f.demand = false
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.repl == r {
+			f.repl, f.outbox = nil, nil
+		}
+	}, nil
+}
+
+// knownLen asks the Replicator.
+func (f *Feed) knownLen() uint64 {
+	f.mu.Lock()
+	r := f.repl
+	f.mu.Unlock()
+	if r == nil {
+		return 0
+	}
+	return r.KnownLen()
+}
+
+// announce tells peers that those of blocks start to end-1 that are here can be
+// had. mu held.
+func (f *Feed) announce(start, end uint64) {
+	if f.repl == nil {
+		return
+	}
+	for start < end {
+		from, ok := f.image.Data.NextSet(start)
+		if !ok || from >= end {
+			return
+		}
+		to := min(end, f.image.Data.NextClear(from))
+		f.note(note{kind: noteAvailable, start: from, end: to})
+		start = to
+	}
+}
+
+// note queues a call, merged with the one before if it can be. mu held.
+func (f *Feed) note(n note) {
+	if f.repl == nil {
+		return
+	}
+	if k := len(f.outbox); k > 0 {
+		last := &f.outbox[k-1]
+		if last.kind == n.kind && n.kind != noteClosed &&
+			(last.end == n.start || k >= maxNotes && n.kind == noteAvailable) {
+			last.start, last.end = min(last.start, n.start), max(last.end, n.end)
+			return
+		}
+	}
+	f.outbox = append(f.outbox, n)
+}
+
+// dispatch makes the calls that are due. Only one goroutine does at a time, so
+// that they stay in order; what comes up meanwhile it does too.
+func (f *Feed) dispatch() {
+	f.mu.Lock()
+	if f.draining {
+		f.mu.Unlock()
+		return
+	}
+	f.draining = true
+	for f.repl != nil && (f.demand || len(f.outbox) > 0) {
+		r, demand, notes := f.repl, f.demand, f.outbox
+		f.demand, f.outbox = false, nil
+		f.mu.Unlock()
+		for _, n := range notes {
+			switch n.kind {
+			case noteAvailable:
+				r.Available(n.start, n.end)
+			case noteCleared:
+				r.Cleared(n.start, n.end)
+			case noteClosed:
+				r.FeedClosed(n.err)
+			}
+		}
+		if demand {
+			r.DemandChanged()
+		}
+		f.mu.Lock()
+	}
+	f.demand = false
+	f.draining = false
+	f.mu.Unlock()
+}

@@ -1,0 +1,160 @@
+package feed
+
+import (
+	"crypto/ed25519"
+	"slices"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// Signature is a signature record: it covers the feed up to and including block
+// Index, that is the roots of length Index+1.
+type Signature struct {
+	Index uint64
+	Bytes [sigSize]byte
+}
+
+// verifySignature reports whether the key signed the tree of this length, as
+// hypercore 6 to 8 do (the tree hash) or as hypercore 9 does (with the length).
+func verifySignature(key Key, hash merkle.Hash, length uint64, sig []byte) bool {
+	if len(sig) != sigSize {
+		return false
+	}
+	if ed25519.Verify(key[:], hash[:], sig) {
+		return true
+	}
+	s9 := merkle.Signable9(hash, length)
+	return ed25519.Verify(key[:], s9[:], sig)
+}
+
+// sigRecord is a signature that is not in the file yet.
+type sigRecord struct {
+	length uint64
+	hash   merkle.Hash
+	sig    [sigSize]byte
+	signed bool // else sig is still to be made
+	own    bool // appended here: records between it and the one before are blank
+}
+
+// sigList is the signatures of a feed: the file and what is not in it yet.
+// Guarded by Feed.mu, but for the records in flight, which are the flight's.
+type sigList struct {
+	file  store.File
+	recs  []sigRecord
+	taken int       // the first records, which are being signed and written
+	last  sigRecord // the one used last, signed
+}
+
+func (l *sigList) add(r sigRecord) {
+	l.recs = append(l.recs, r)
+	if r.signed {
+		l.last = r
+	}
+}
+
+// take returns the records that are to be written.
+func (l *sigList) take() []sigRecord {
+	recs := slices.Clone(l.recs[l.taken:])
+	l.taken = len(l.recs)
+	return recs
+}
+
+// landed tells that the records taken are in the file.
+func (l *sigList) landed(recs []sigRecord) {
+	for i := range recs {
+		if recs[i].signed {
+			l.last = recs[i]
+		}
+	}
+	l.recs = append(l.recs[:0], l.recs[l.taken:]...)
+	l.taken = 0
+}
+
+// at returns the signature of a length; ok is false if there is none.
+func (l *sigList) at(length uint64) (sig [sigSize]byte, ok bool, err error) {
+	if l.last.signed && l.last.length == length {
+		return l.last.sig, true, nil
+	}
+	for i := len(l.recs) - 1; i >= 0; i-- {
+		if r := &l.recs[i]; r.length == length && r.signed {
+			return r.sig, true, nil
+		}
+	}
+	sig, ok, err = readSig(l.file, length)
+	if ok {
+		l.last = sigRecord{length: length, sig: sig, signed: true}
+	}
+	return sig, ok, err
+}
+
+// readSig reads the record of a length; ok is false if it is blank.
+func readSig(file store.File, length uint64) (sig [sigSize]byte, ok bool, err error) {
+	if length == 0 {
+		return sig, false, nil
+	}
+	n, err := readFull(file, sig[:], sigOffset(length))
+	return sig, n == sigSize && sig != [sigSize]byte{}, err
+}
+
+func sigOffset(length uint64) int64 { return headerSize + int64(length-1)*sigSize }
+
+// sign makes the signatures that are missing, on all cores. With merge only the
+// last one that is missing is made: the appends were concurrent, so they are one
+// batch, as they are in hypercore 6.
+func sign(secret ed25519.PrivateKey, recs []sigRecord, merge bool) {
+	missing := 0
+	for i := range recs {
+		if !recs[i].signed {
+			missing++
+		}
+	}
+	if missing == 0 {
+		return
+	}
+	if merge {
+		for i := len(recs) - 1; i >= 0; i-- {
+			if !recs[i].signed {
+				recs[i].make(secret)
+				return
+			}
+		}
+	}
+	parallel(len(recs), minSigns, func(i int) {
+		if !recs[i].signed {
+			recs[i].make(secret)
+		}
+	})
+}
+
+// minSigns is the number of signatures that is worth a goroutine.
+const minSigns = 4
+
+func (r *sigRecord) make(secret ed25519.PrivateKey) {
+	r.sig = [sigSize]byte(ed25519.Sign(secret, r.hash[:]))
+	r.signed = true
+}
+
+// sigRuns joins records into pieces of the file. Blank records between appended
+// ones are written too, if they are few.
+func sigRuns(recs []sigRecord, runs []run) []run {
+	const maxBlank = 16
+	var buf []byte
+	var next uint64 // length after the open run
+	for i := range recs {
+		r := &recs[i]
+		if !r.signed {
+			continue
+		}
+		if buf != nil && r.length >= next && (r.length == next || r.own && r.length-next <= maxBlank) {
+			buf = append(buf, make([]byte, (r.length-next)*sigSize)...)
+			buf = append(buf, r.sig[:]...)
+			runs[len(runs)-1].buf = buf
+		} else {
+			buf = append(make([]byte, 0, sigSize), r.sig[:]...)
+			runs = append(runs, run{off: sigOffset(r.length), buf: buf})
+		}
+		next = r.length + 1
+	}
+	return runs
+}

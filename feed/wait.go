@@ -1,0 +1,311 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// want is a block that someone waits for.
+type want struct {
+	index      uint64
+	waiting    int
+	here       chan struct{} // closed when the block is here, or the feed is not
+	prev, next *want         // in the order of asking
+}
+
+// wants is the blocks that someone waits for, the most urgent first. Guarded by
+// Feed.mu.
+type wants struct {
+	by          map[uint64]*want
+	first, last *want
+}
+
+func (l *wants) add(i uint64) (w *want, isNew bool) {
+	if w := l.by[i]; w != nil {
+		w.waiting++
+		return w, false
+	}
+	w = &want{index: i, waiting: 1, here: make(chan struct{}), prev: l.last}
+	if l.last != nil {
+		l.last.next = w
+	} else {
+		l.first = w
+	}
+	l.last = w
+	if l.by == nil {
+		l.by = map[uint64]*want{}
+	}
+	l.by[i] = w
+	return w, true
+}
+
+func (l *wants) remove(w *want) {
+	if l.by[w.index] != w {
+		return
+	}
+	delete(l.by, w.index)
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.last = w.prev
+	}
+}
+
+// woke tells those who wait that blocks start to end-1 are here. mu held.
+func (f *Feed) woke(start, end uint64) {
+	if len(f.wants.by) == 0 {
+		return
+	}
+	if uint64(len(f.wants.by)) < end-start {
+		for w := f.wants.first; w != nil; w = w.next {
+			if w.index >= start && w.index < end {
+				f.wants.remove(w)
+				close(w.here)
+			}
+		}
+	} else {
+		for i := start; i < end; i++ {
+			if w := f.wants.by[i]; w != nil {
+				f.wants.remove(w)
+				close(w.here)
+			}
+		}
+	}
+	f.demandChanged()
+}
+
+// waitBlock waits until block i is here.
+func (f *Feed) waitBlock(ctx context.Context, i uint64) error {
+	for {
+		f.mu.Lock()
+		if err := f.usable(); err != nil {
+			f.mu.Unlock()
+			return err
+		}
+		if f.image.Data.Get(i) {
+			f.mu.Unlock()
+			return nil
+		}
+		if err := f.neverHere(i); err != nil {
+			f.mu.Unlock()
+			return err
+		}
+		w, isNew := f.wants.add(i)
+		if isNew {
+			f.demandChanged()
+		}
+		f.mu.Unlock()
+		f.dispatch()
+
+		select {
+		case <-w.here:
+		case <-f.done:
+			return ErrClosed
+		case <-ctx.Done():
+			f.mu.Lock()
+			if w.waiting--; w.waiting == 0 {
+				f.wants.remove(w)
+				f.demandChanged()
+			}
+			f.mu.Unlock()
+			f.dispatch()
+			return ctx.Err()
+		}
+	}
+}
+
+// neverHere returns an error if block i cannot come. mu held.
+func (f *Feed) neverHere(i uint64) error {
+	if i >= MaxLength || f.static && i >= f.acc.Len() && f.acc.Len() > 0 {
+		return fmt.Errorf("%w: block %d of %d", ErrOutOfBounds, i, f.acc.Len())
+	}
+	return nil
+}
+
+// Get returns block i; it waits until the block is here. Of a block that is
+// beyond the length it waits until it is written. While it waits the block is in
+// Demand, before everything that is downloaded without anyone waiting. It fails
+// with the context's error, ErrClosed, or ErrOutOfBounds beyond the end of a
+// static feed.
+func (f *Feed) Get(ctx context.Context, i uint64) ([]byte, error) {
+	for {
+		b, err := f.Local(i)
+		if !isNotLocal(err) {
+			return b, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := f.waitBlock(ctx, i); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// maxRange bounds the blocks GetRange asks for and keeps at once.
+const maxRange = 1 << 20
+
+// GetRange returns blocks start to end-1; it waits until all are here. At most
+// 1,048,576 blocks can be asked for at once; Blocks has no such limit.
+func (f *Feed) GetRange(ctx context.Context, start, end uint64) ([][]byte, error) {
+	if end < start || end-start > maxRange {
+		return nil, fmt.Errorf("%w: blocks %d to %d", ErrOutOfBounds, start, end)
+	}
+	if start == end {
+		return nil, ctx.Err()
+	}
+	f.mu.Lock()
+	err := f.neverHere(end - 1)
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	w := f.openWindow(start, end)
+	defer f.closeWindow(w)
+	out := make([][]byte, 0, end-start)
+	for i := start; i < end; {
+		if err := f.waitBlock(ctx, i); err != nil {
+			return nil, err
+		}
+		blocks, err := f.readRun(i, end)
+		if isNotLocal(err) {
+			continue // cleared meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, blocks...)
+		i += uint64(len(blocks))
+		f.moveWindow(w, i, end)
+	}
+	return out, nil
+}
+
+// runBytes and runBlocks bound what is read from the disk at once.
+const (
+	runBytes  = 256 << 10
+	runBlocks = 1024
+)
+
+// readRun reads the blocks from i on that are here and neighbours, with one read.
+// They share memory.
+func (f *Feed) readRun(i, end uint64) ([][]byte, error) {
+	n, total, err := f.measureRun(i, end)
+	if err != nil {
+		return nil, err
+	}
+	sizes := make([]uint64, 0, n)
+	buf, sizes, err := f.ReadBlocks(make([]byte, 0, total), i, n, sizes)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]byte, n)
+	for k, s := range sizes {
+		out[k], buf = buf[:s:s], buf[s:]
+	}
+	return out, nil
+}
+
+// measureRun returns how many blocks from i on to read at once.
+func (f *Feed) measureRun(i, end uint64) (n, total uint64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end = min(end, f.image.Data.NextClear(i), i+runBlocks)
+	for n = 0; i+n < end; n++ {
+		size, err := f.sizeOf(i + n)
+		if err != nil {
+			return 0, 0, err
+		}
+		if n > 0 && total+size > runBytes {
+			break
+		}
+		total += size
+	}
+	if n == 0 {
+		return 0, 0, fmt.Errorf("%w: block %d", ErrNotLocal, i)
+	}
+	return n, total, nil
+}
+
+// lengthWait is one who waits for a length.
+type lengthWait struct {
+	length uint64
+	here   chan struct{}
+}
+
+// lengthened tells those who wait for a length. mu held.
+func (f *Feed) lengthened() {
+	if len(f.lengths) == 0 {
+		return
+	}
+	n := f.acc.Len()
+	f.lengths = slices.DeleteFunc(f.lengths, func(w lengthWait) bool {
+		if w.length > n {
+			return false
+		}
+		close(w.here)
+		return true
+	})
+	f.demandChanged()
+}
+
+// Update waits until the feed has at least minLen blocks, 0 meaning one more than
+// now. Peers are asked for proof of a greater length, not for the blocks.
+func (f *Feed) Update(ctx context.Context, minLen uint64) error {
+	f.mu.Lock()
+	if minLen == 0 {
+		minLen = f.acc.Len() + 1
+	}
+	if err := f.usable(); err != nil || f.acc.Len() >= minLen {
+		f.mu.Unlock()
+		return err
+	}
+	if err := f.neverHere(minLen - 1); err != nil {
+		f.mu.Unlock()
+		return err
+	}
+	w := lengthWait{minLen, make(chan struct{})}
+	f.lengths = append(f.lengths, w)
+	f.demandChanged()
+	f.mu.Unlock()
+	f.dispatch()
+
+	select {
+	case <-w.here:
+		return nil
+	case <-f.done:
+		return ErrClosed
+	case <-ctx.Done():
+		f.mu.Lock()
+		f.lengths = slices.DeleteFunc(f.lengths, func(o lengthWait) bool { return o == w })
+		f.demandChanged()
+		f.mu.Unlock()
+		f.dispatch()
+		return ctx.Err()
+	}
+}
+
+// Head returns the last block. A reader first waits for the length that peers are
+// known to have, and for a first block if there is none yet. It fails with
+// ErrOutOfBounds if the feed is the writer's and empty.
+func (f *Feed) Head(ctx context.Context) ([]byte, error) {
+	n := f.Len()
+	switch {
+	case !f.Writable():
+		if known := max(f.knownLen(), 1); known > n {
+			if err := f.Update(ctx, known); err != nil {
+				return nil, err
+			}
+			n = f.Len()
+		}
+	case n == 0:
+		return nil, fmt.Errorf("%w: the feed is empty", ErrOutOfBounds)
+	}
+	return f.Get(ctx, n-1)
+}
