@@ -13,6 +13,7 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 const (
@@ -141,11 +142,11 @@ func (o *overlay) newAddrs() bool {
 	if o.known == nil { // the first start: what is announced from now on has them
 		o.known = map[string]bool{}
 		for _, a := range addrs {
-			o.known[a.String()] = true
+			o.known[stable(a)] = true
 		}
 		o.storeKnown()
 	}
-	return o.force || slices.ContainsFunc(addrs, func(a addr) bool { return !o.known[a.String()] })
+	return o.force || slices.ContainsFunc(addrs, func(a addr) bool { return !o.known[stable(a)] })
 }
 
 // keepAddrs notes that the addresses of now are the announced ones.
@@ -156,9 +157,17 @@ func (o *overlay) keepAddrs() {
 	o.force = false
 	o.known = make(map[string]bool, len(addrs))
 	for _, a := range addrs {
-		o.known[a.String()] = true
+		o.known[stable(a)] = true
 	}
 	o.storeKnown()
+}
+
+// stable is an address without the hashes of certificates, which are new at
+// each start or from time to time; all else about the address being the same,
+// that is no reason to announce everything again.
+func stable(a addr) string {
+	head, _ := ma.SplitFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_CERTHASH })
+	return head.String()
 }
 
 // storeKnown stores o.known. o.mu is held.

@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
@@ -12,9 +11,11 @@ import (
 
 const (
 	// maxLooks run at a time; each asks up to ten servers in parallel.
-	maxLooks = 16
+	maxLooks = 24
 	// maxProviders bounds the peers taken from one look on one overlay.
 	maxProviders = 200
+	// maxLingering looks for one topic may go on while a next one is taken.
+	maxLingering = 4
 	// lookTimeout bounds a look.
 	lookTimeout = time.Minute
 	// maxResolve records without addresses are completed per look, within
@@ -32,14 +33,15 @@ type pace struct {
 	lazy         time.Duration // then growing to lazy
 	calm         time.Duration // when there are enough, growing to calmMax
 	calmMax      time.Duration
+	patience     time.Duration // after which the next look does not wait for the end of one
 }
 
 var (
 	// ownPace: a look costs a few messages between few servers, and a writer
 	// that comes up now shall be seen within a second or two.
-	ownPace = pace{first: 200 * time.Millisecond, eager: time.Second, looks: 30, lazy: 20 * time.Second, calm: 20 * time.Second, calmMax: 3 * time.Minute}
+	ownPace = pace{first: 200 * time.Millisecond, eager: time.Second, looks: 30, lazy: 20 * time.Second, calm: 20 * time.Second, calmMax: 3 * time.Minute, patience: 800 * time.Millisecond}
 	// aminoPace: a look asks some fifty servers of others.
-	aminoPace = pace{first: 3 * time.Second, eager: 10 * time.Second, looks: 5, lazy: 5 * time.Minute, calm: 3 * time.Minute, calmMax: 20 * time.Minute}
+	aminoPace = pace{first: 3 * time.Second, eager: 10 * time.Second, looks: 5, lazy: 5 * time.Minute, calm: 3 * time.Minute, calmMax: 20 * time.Minute, patience: 15 * time.Second}
 )
 
 // wait returns the time until the next look after n looks since the start or
@@ -66,136 +68,13 @@ type look struct {
 	next    time.Time // when in the queue
 	running bool
 	again   bool // look once more when the present look ends
-	streak  int  // looks since the back-off began
-	took    int  // looks in all
-	last    time.Time
-	found   int // distinct peers of the last look
-	bare    int // peers of the last look whose addresses nobody knew
-}
-
-// Search is one wish for the peers of a topic.
-type Search struct {
-	d     *Discovery
-	topic Topic
-	fn    func(peer.AddrInfo)
-
-	enough bool // see Enough; Discovery.mu guards it
-}
-
-// Find calls fn for each peer of t found, at once and again each time a
-// later look finds it, until Stop. fn is called from several goroutines, must
-// not block and must not call Stop.
-func (d *Discovery) Find(t Topic, fn func(peer.AddrInfo)) (*Search, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, ErrClosed
-	}
-	s := &Search{d: d, topic: t, fn: fn}
-	e := d.get(t)
-	if e.searches == nil {
-		e.searches = map[*Search]struct{}{}
-	}
-	e.searches[s] = struct{}{}
-	d.hurry(e, true)
-	return s, nil
-}
-
-// Enough tells whether the searcher has peers that serve. With enough, looks
-// are rare; without, which is the state at the start, they begin at once and
-// quickly. What the DHT returns does not tell: it may all be out of date.
-func (s *Search) Enough(enough bool) {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	e := s.d.topics[s.topic]
-	if e == nil || s.enough == enough {
-		return
-	}
-	s.enough = enough
-	if e.look.streak = 0; !enough {
-		s.d.hurry(e, true)
-	}
-}
-
-// Again starts over: a look now, and quick ones after it unless there are
-// enough peers.
-func (s *Search) Again() {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	if e := s.d.topics[s.topic]; e != nil {
-		s.d.hurry(e, true)
-	}
-}
-
-// Stop ends the search. A call of its function may still be under way.
-func (s *Search) Stop() {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	e := s.d.topics[s.topic]
-	if e == nil {
-		return
-	}
-	delete(e.searches, s)
-	if len(e.searches) == 0 {
-		s.d.queue.remove(e)
-		s.d.forget(e)
-	}
-}
-
-// Lookup delivers the peers of t, each as soon as it is found and again each
-// time a later look finds it, until ctx ends or the Discovery is closed; then
-// the channel is closed. A receiver that is slow misses repetitions, not
-// peers.
-func (d *Discovery) Lookup(ctx context.Context, t Topic) <-chan peer.AddrInfo {
-	out := make(chan peer.AddrInfo)
-	var mu sync.Mutex
-	var waiting []peer.AddrInfo // at most one entry per peer
-	more := make(chan struct{}, 1)
-	s, err := d.Find(t, func(info peer.AddrInfo) {
-		mu.Lock()
-		defer mu.Unlock()
-		for i := range waiting {
-			if waiting[i].ID == info.ID {
-				waiting[i] = info
-				return
-			}
-		}
-		if len(waiting) < 4*maxProviders {
-			waiting = append(waiting, info)
-			signal(more)
-		}
-	})
-	if err != nil {
-		close(out)
-		return out
-	}
-	d.wg.Go(func() {
-		defer close(out)
-		defer s.Stop()
-		for {
-			mu.Lock()
-			batch := waiting
-			waiting = nil
-			mu.Unlock()
-			for _, info := range batch {
-				select {
-				case out <- info:
-				case <-ctx.Done():
-					return
-				case <-d.ctx.Done():
-					return
-				}
-			}
-			select {
-			case <-more:
-			case <-ctx.Done():
-				return
-			case <-d.ctx.Done():
-				return
-			}
-		}
-	})
-	return out
+	// lingering looks have not ended, but the next one does not wait for them.
+	lingering int
+	streak    int // looks since the back-off began
+	took      int // looks in all
+	last      time.Time
+	found     int // distinct peers of the last look
+	bare      int // peers of the last look whose addresses nobody knew
 }
 
 // hurry puts e in front of the queue; fresh starts its back-off over. d.mu
@@ -268,6 +147,8 @@ func (d *Discovery) schedule() {
 }
 
 // take looks once for e on every overlay and puts it back into the queue.
+// Servers that are gone can hold a look up for as long as a dial may last;
+// after a while the next look need not wait for it.
 func (d *Discovery) take(e *topic) {
 	ctx, cancel := context.WithTimeout(d.ctx, lookTimeout)
 	defer cancel()
@@ -281,32 +162,58 @@ func (d *Discovery) take(e *topic) {
 		asked = true
 		wg.Go(func() { f.on(ctx, o) })
 	}
-	wg.Wait()
+	done := make(chan struct{})
+	d.wg.Go(func() { wg.Wait(); close(done) })
+	late := time.NewTimer(d.pace().patience)
+	defer late.Stop()
+	select {
+	case <-done:
+		d.took(e, &f, asked, true)
+	case <-late.C:
+		if d.took(e, &f, asked, false) {
+			<-done
+			d.over(e)
+		} else {
+			<-done
+			d.took(e, &f, asked, true)
+		}
+	}
+}
 
+// took notes the outcome of a look and plans the next one. A look that is not
+// over counts on; it returns false, having done nothing, if too many are not.
+func (d *Discovery) took(e *topic, f *finding, asked, over bool) bool {
+	f.mu.Lock()
+	found, bare := len(f.seen)-f.bare, f.bare
+	f.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.running--
 	l := &e.look
+	if over {
+		d.running--
+	} else {
+		if l.lingering >= maxLingering {
+			return false
+		}
+		l.lingering++
+	}
 	l.running = false
-	found := len(f.seen) - f.bare
 	if asked {
 		l.streak++
 		l.took++
 		l.last = time.Now()
-		l.found, l.bare = found, f.bare
+		l.found, l.bare = found, bare
 	}
 	switch {
 	case len(e.searches) == 0:
 		l.again = false
 		d.forget(e)
+	case len(d.overlays) == 0: // nobody will ever be asked
 	case l.again:
 		l.again, l.streak = false, 0
 		d.queue.put(e, time.Now())
 	default:
-		p := ownPace
-		if len(d.overlays) > 0 && (d.overlays[0].name == NetworkAmino || !d.overlays[0].ours) {
-			p = aminoPace
-		}
+		p := d.pace()
 		wait := p.eager // nobody to ask: the first peer of an overlay hurries all topics
 		if asked {
 			wait = p.wait(l.streak, e.enough())
@@ -314,6 +221,24 @@ func (d *Discovery) take(e *topic) {
 		d.queue.put(e, time.Now().Add(jitter(max(wait, perTopic*time.Duration(len(d.queue))))))
 	}
 	signal(d.wake)
+	return true
+}
+
+// over notes that a look that the next one did not wait for has ended.
+func (d *Discovery) over(e *topic) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running--
+	e.look.lingering--
+	signal(d.wake)
+}
+
+// pace is that of the network.
+func (d *Discovery) pace() pace {
+	if len(d.overlays) > 0 && (d.overlays[0].name == NetworkAmino || !d.overlays[0].ours) {
+		return aminoPace
+	}
+	return ownPace
 }
 
 // finding collects what one look finds.
@@ -385,45 +310,5 @@ func (f *finding) miss(p peer.ID) {
 	if !f.seen[p] {
 		f.seen[p] = true
 		f.bare++
-	}
-}
-
-// lookQueue is a heap of the topics waiting for their next look.
-type lookQueue []*topic
-
-func (q lookQueue) Len() int           { return len(q) }
-func (q lookQueue) Less(i, j int) bool { return q[i].look.next.Before(q[j].look.next) }
-func (q lookQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].look.index, q[j].look.index = i, j
-}
-func (q *lookQueue) Push(x any) {
-	e := x.(*topic)
-	e.look.index = len(*q)
-	*q = append(*q, e)
-}
-func (q *lookQueue) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	e.look.index = -1
-	return e
-}
-
-// put adds e for the time at, or moves it there if that is earlier.
-func (q *lookQueue) put(e *topic, at time.Time) {
-	if e.look.index < 0 {
-		e.look.next = at
-		heap.Push(q, e)
-	} else if at.Before(e.look.next) {
-		e.look.next = at
-		heap.Fix(q, e.look.index)
-	}
-}
-
-func (q *lookQueue) remove(e *topic) {
-	if e.look.index >= 0 {
-		heap.Remove(q, e.look.index)
 	}
 }

@@ -45,7 +45,6 @@ const eventQueue = 256
 type hub struct {
 	// mu guards the fields below.
 	mu       sync.Mutex
-	closed   bool
 	watchers map[*watcher]struct{}
 }
 
@@ -70,12 +69,6 @@ func (n *Node) emit(e Event) {
 		w.queue = append(w.queue, e)
 		signal(w.more)
 	}
-}
-
-func (h *hub) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
 }
 
 // take removes what is queued for w.

@@ -133,6 +133,9 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	st.dialing = true
 	st.tried = p.n.host.Peerstore().Addrs(st.id)
 	limit := min(dialTimeout<<min(st.fails, 10), dialTimeoutMax)
+	if time.Since(st.lost) < recentLoss {
+		limit = min(limit, 2*dialTimeout)
+	}
 	p.mu.Unlock()
 
 	err := p.dial(st, keys, limit)
@@ -156,8 +159,7 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 		st.next = now.Add(jitter(noProtocolRetry))
 	default:
 		st.err = err
-		st.fails++
-		st.next = now.Add(jitter(min(firstRetry<<min(st.fails-1, 12), maxRetry)))
+		st.failed(now)
 	}
 	first := err != nil && st.fails == 1
 	linked := err == nil && len(keys) == 0

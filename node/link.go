@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -37,7 +38,13 @@ type link struct {
 	relayed   bool
 	opened    time.Time
 	cancel    context.CancelCauseFunc // ends the stream with a cause
+
+	last   atomic.Int64 // when bytes came last, Unix nanoseconds
+	probed time.Time    // peers.mu guards it
 }
+
+// heard returns when bytes came last.
+func (l *link) heard() time.Time { return time.Unix(0, l.last.Load()) }
 
 // faulty tells whether a stream ended by what the remote must not do. Being
 // slow, silent or without the feed is none of that.
@@ -134,11 +141,12 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool, keys []feed.
 	}
 	ctx, cancel := context.WithCancelCause(p.n.ctx)
 	l := &link{raw: s, initiator: initiator, relayed: relayed, opened: time.Now(), cancel: cancel}
-	l.stream = p.n.engine.NewStream(metered{s, p.n}, protocol.StreamOptions{
+	l.stream = p.n.engine.NewStream(metered{s, l, p.n}, protocol.StreamOptions{
 		Dialect: dialect, Initiator: initiator, Feeds: keys,
 		LocalID: []byte(self), RemoteID: []byte(id),
 		Label: id.String(), Limited: s.Conn().Stat().Limited,
 	})
+	l.last.Store(l.opened.UnixNano())
 	st.link = l
 	st.offered = make(map[feed.Key]bool, len(keys))
 	for _, k := range keys {
@@ -167,12 +175,14 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool, keys []feed.
 // metered counts what passes through a stream.
 type metered struct {
 	network.Stream
+	l *link
 	n *Node
 }
 
 func (m metered) Read(p []byte) (int, error) {
 	k, err := m.Stream.Read(p)
 	m.n.in.Add(uint64(k))
+	m.l.last.Store(time.Now().UnixNano())
 	return k, err
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	routed "github.com/libp2p/go-libp2p/p2p/host/routed"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/discovery"
@@ -36,6 +37,7 @@ type Node struct {
 	cfg     Config
 	hosting *hosting
 	host    host.Host
+	public  host.Host // what Host returns
 	disc    *discovery.Discovery
 	engine  *protocol.Engine
 	store   ds.Batching // nil without Config.Dir
@@ -111,6 +113,10 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	n.public = n.host
+	if n.hosting.ours {
+		n.public = routed.Wrap(n.host, n.disc)
+	}
 	n.notes = n.peers.notifiee()
 	n.host.Network().Notify(n.notes)
 	for _, id := range protocolIDs() {
@@ -167,14 +173,17 @@ func (n *Node) discover() (err error) {
 
 // tidy does what is due from time to time.
 func (n *Node) tidy() {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
+	sweep, listen := time.NewTicker(sweepEvery), time.NewTicker(probeEvery)
+	defer sweep.Stop()
+	defer listen.Stop()
 	for {
 		select {
 		case <-n.ctx.Done():
 			return
-		case <-tick.C:
+		case <-sweep.C:
 			n.peers.sweep()
+		case now := <-listen.C:
+			n.peers.listen(now)
 		}
 	}
 }
@@ -203,6 +212,7 @@ func (n *Node) watchHost(sub event.Subscription) {
 			}
 			switch e := e.(type) {
 			case event.EvtLocalAddressesUpdated:
+				n.peers.moved()
 				n.emit(Event{Type: AddrsChanged})
 			case event.EvtLocalReachabilityChanged:
 				n.mu.Lock()
@@ -229,9 +239,10 @@ func (n *Node) watchHost(sub event.Subscription) {
 // ID returns the node's peer ID.
 func (n *Node) ID() peer.ID { return n.host.ID() }
 
-// Host returns the libp2p host. Closing it is the node's affair, or the
-// application's if it passed it in.
-func (n *Node) Host() host.Host { return n.host }
+// Host returns the libp2p host: that of Config, or the node's own, which
+// looks up in the DHT the addresses of peers it is to connect to by ID only.
+// Closing it is the node's affair, or the application's if it passed it in.
+func (n *Node) Host() host.Host { return n.public }
 
 // Engine returns the protocol engine, which knows who serves what.
 func (n *Node) Engine() *protocol.Engine { return n.engine }
@@ -325,6 +336,5 @@ func (n *Node) release() error {
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}
-	n.events.close()
 	return errors.Join(errs...)
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
@@ -28,10 +27,16 @@ const (
 	// addrTTL is how long addresses of a candidate are kept.
 	addrTTL = 30 * time.Minute
 	// After a failure or a loss the peer is tried again after firstRetry,
-	// doubling up to maxRetry. A stream that lasted steadyAfter starts over.
+	// doubling up to maxRetry: records of peers that are gone stay in the DHT
+	// for a day. A stream that lasted steadyAfter starts over.
 	firstRetry  = 200 * time.Millisecond
-	maxRetry    = time.Minute
-	steadyAfter = 20 * time.Second
+	maxRetry    = 10 * time.Minute
+	steadyAfter = 5 * time.Second
+	// nearRetry is maxRetry for peers that are known to be good: fixed and
+	// local ones, and for recentLoss those that were connected, so that
+	// replication goes on soon after a network was gone.
+	nearRetry  = 4 * time.Second
+	recentLoss = 10 * time.Minute
 	// A peer at fault is refused for firstPenalty, doubling up to maxPenalty;
 	// a fault is forgotten after as long without another.
 	firstPenalty = 10 * time.Second
@@ -71,6 +76,7 @@ type peerState struct {
 	wake    chan struct{} // for the keeper
 
 	seen    time.Time // last found or connected
+	lost    time.Time // when the last stream that was steady ended
 	fails   int
 	next    time.Time // not tried before
 	err     error     // of the last attempt, or the end of the last stream
@@ -279,10 +285,9 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 			st.refused = now.Add(wait)
 			st.next = now.Add(jitter(wait))
 		case now.Sub(l.opened) >= steadyAfter:
-			st.fails, st.next = 0, now.Add(jitter(firstRetry))
+			st.fails, st.lost, st.next = 0, now, now.Add(jitter(firstRetry))
 		default:
-			st.fails++
-			st.next = now.Add(jitter(min(firstRetry<<min(st.fails-1, 12), maxRetry)))
+			st.failed(now)
 		}
 		if err != nil {
 			st.err = err
@@ -307,6 +312,17 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 	}
 }
 
+// failed counts a failure and sets the time of the next attempt. peers.mu is
+// held.
+func (st *peerState) failed(now time.Time) {
+	st.fails++
+	limit := maxRetry
+	if st.fixed || st.lan || now.Sub(st.lost) < recentLoss {
+		limit = nearRetry
+	}
+	st.next = now.Add(jitter(min(firstRetry<<min(st.fails-1, 12), limit)))
+}
+
 func (p *peers) refusedUntil(id peer.ID) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -314,109 +330,4 @@ func (p *peers) refusedUntil(id peer.ID) time.Time {
 		return st.refused
 	}
 	return time.Time{}
-}
-
-// direct is called for each new connection that is not relayed: a stream on
-// a relay moves to it.
-func (p *peers) direct(id peer.ID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if st := p.m[id]; st != nil && st.link != nil && st.link.relayed && st.link.initiator {
-		p.keep(st)
-		signal(st.wake)
-	}
-}
-
-// sweep closes streams without feeds and forgets peers.
-func (p *peers) sweep() {
-	now := time.Now()
-	var idle []*link
-	p.mu.Lock()
-	for _, st := range p.m {
-		if st.link != nil {
-			st.seen = now
-			switch {
-			case len(st.link.stream.Feeds()) > 0 || p.hasKeys(st):
-				st.idle = time.Time{}
-			case st.idle.IsZero():
-				st.idle = now
-			case now.Sub(st.idle) > idleAfter:
-				idle = append(idle, st.link)
-			}
-			continue
-		}
-		if now.Sub(st.seen) > forgetAfter {
-			for dk := range st.topics {
-				delete(st.topics, dk)
-				if j := p.n.joined(dk); j != nil {
-					j.candidate(-1)
-				}
-			}
-			if !st.fixed {
-				st.lan, st.fails, st.faults = false, 0, 0
-			}
-			signal(st.wake)
-			p.drop(st)
-		}
-	}
-	p.mu.Unlock()
-	for _, l := range idle {
-		l.cancel(errIdle)
-	}
-}
-
-// close ends every stream.
-func (p *peers) close() {
-	p.mu.Lock()
-	p.closed = true
-	var links []*link
-	for _, st := range p.m {
-		if st.link != nil {
-			links = append(links, st.link)
-		}
-		signal(st.wake)
-	}
-	p.mu.Unlock()
-	for _, l := range links {
-		l.cancel(ErrClosed)
-	}
-}
-
-// notifiee tells p of new connections.
-type notifiee struct {
-	network.NotifyBundle
-}
-
-func (p *peers) notifiee() network.Notifiee {
-	return &notifiee{network.NotifyBundle{
-		ConnectedF: func(_ network.Network, c network.Conn) {
-			if !isRelayed(c.RemoteMultiaddr()) {
-				p.direct(c.RemotePeer())
-			}
-		},
-		DisconnectedF: func(_ network.Network, c network.Conn) {
-			if !connected(p.n.host, c.RemotePeer()) {
-				p.gone(c.RemotePeer())
-			}
-		},
-	}}
-}
-
-// gone is called when a peer has no connection left. Peers with a stream are
-// told by its end.
-func (p *peers) gone(id peer.ID) {
-	p.mu.Lock()
-	st := p.m[id]
-	if st == nil || st.link != nil || p.closed {
-		p.mu.Unlock()
-		return
-	}
-	topics := slices.Collect(maps.Keys(st.topics))
-	signal(st.wake)
-	p.mu.Unlock()
-	for _, dk := range topics {
-		if j := p.n.joined(dk); j != nil {
-			j.down(id)
-		}
-	}
 }

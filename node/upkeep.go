@@ -1,0 +1,115 @@
+package node
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// direct is called for each new connection that is not relayed: a stream on
+// a relay moves to it.
+func (p *peers) direct(id peer.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st := p.m[id]; st != nil && st.link != nil && st.link.relayed && st.link.initiator {
+		p.keep(st)
+		signal(st.wake)
+	}
+}
+
+// sweep closes streams without feeds and forgets peers.
+func (p *peers) sweep() {
+	now := time.Now()
+	var idle []*link
+	p.mu.Lock()
+	for _, st := range p.m {
+		if st.link != nil {
+			st.seen = now
+			switch {
+			case len(st.link.stream.Feeds()) > 0 || p.hasKeys(st):
+				st.idle = time.Time{}
+			case st.idle.IsZero():
+				st.idle = now
+			case now.Sub(st.idle) > idleAfter:
+				idle = append(idle, st.link)
+			}
+			continue
+		}
+		if now.Sub(st.seen) > forgetAfter {
+			for dk := range st.topics {
+				delete(st.topics, dk)
+				if j := p.n.joined(dk); j != nil {
+					j.candidate(-1)
+				}
+			}
+			if !st.fixed {
+				st.lan, st.fails, st.faults = false, 0, 0
+			}
+			signal(st.wake)
+			p.drop(st)
+		}
+	}
+	p.mu.Unlock()
+	for _, l := range idle {
+		l.cancel(errIdle)
+	}
+}
+
+// close ends every stream.
+func (p *peers) close() {
+	p.mu.Lock()
+	p.closed = true
+	var links []*link
+	for _, st := range p.m {
+		if st.link != nil {
+			links = append(links, st.link)
+		}
+		signal(st.wake)
+	}
+	p.mu.Unlock()
+	for _, l := range links {
+		l.cancel(ErrClosed)
+	}
+}
+
+// notifiee tells p of new connections.
+type notifiee struct {
+	network.NotifyBundle
+}
+
+func (p *peers) notifiee() network.Notifiee {
+	return &notifiee{network.NotifyBundle{
+		ConnectedF: func(_ network.Network, c network.Conn) {
+			if !isRelayed(c.RemoteMultiaddr()) {
+				p.direct(c.RemotePeer())
+			}
+		},
+		DisconnectedF: func(_ network.Network, c network.Conn) {
+			if !connected(p.n.host, c.RemotePeer()) {
+				p.gone(c.RemotePeer())
+			}
+		},
+	}}
+}
+
+// gone is called when a peer has no connection left. Peers with a stream are
+// told by its end.
+func (p *peers) gone(id peer.ID) {
+	p.mu.Lock()
+	st := p.m[id]
+	if st == nil || st.link != nil || p.closed {
+		p.mu.Unlock()
+		return
+	}
+	topics := slices.Collect(maps.Keys(st.topics))
+	signal(st.wake)
+	p.mu.Unlock()
+	for _, dk := range topics {
+		if j := p.n.joined(dk); j != nil {
+			j.down(id)
+		}
+	}
+}
