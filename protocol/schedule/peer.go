@@ -47,6 +47,8 @@ const (
 // Peer is one source of blocks. Its methods are those of its Table: not safe
 // for concurrent use.
 type Peer struct {
+	Tag any // the caller's
+
 	table  *Table // nil after RemovePeer
 	limits Limits
 	remote bitfield.Bits // blocks it has announced

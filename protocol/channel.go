@@ -1,0 +1,183 @@
+package protocol
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/feed/bitfield"
+	"github.com/go-hypercore/hypercore/protocol/schedule"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// channel is one feed on one stream.
+type channel struct {
+	// constant
+	s  *Stream
+	dk feed.DiscoveryKey
+
+	// guarded by s.mu
+	sw       *swarm // constant once the channel is joined; nil: the feed is not here
+	local    uint64 // our number, constant once joined
+	remote   uint64 // the remote's number
+	nonce    []byte // of the remote's Feed
+	proof    []byte // its capability
+	offered  bool   // our Feed was sent
+	bound    bool   // the remote's Feed has come
+	verified bool   // the remote knows the public key
+	joined   bool   // open on both sides
+	gone     bool   // closed; never opened again
+	early    []wire.Frame
+
+	open   atomic.Bool // joined and not gone
+	wanted atomic.Bool // the remote has sent a Want: it is told what is new
+
+	// guarded by sw.mu
+	peer      *schedule.Peer // nil: nothing is asked of the remote
+	begun     bool           // the remote's Handshake is here
+	regions   []region       // of the remote's have-map, asked for
+	unwanted  int            // regions not answered yet
+	whole     bool           // the remote sends its whole map at once (before 6.23)
+	haveKnown bool           // its have-map has come
+	length    uint64         // what it announced: index after the highest block
+	specials  []special      // hash and seek requests in flight
+	noWant    time.Duration  // when the first Want was sent
+	sentInfo  bool
+	gotInfo   bool
+	tally     tally
+
+	// guarded by s.out.mu
+	news []schedule.Run // to be announced when there is room
+
+	// of the serving goroutine
+	marks     bitfield.Bits // nodes the remote has
+	lastBytes uint64        // of the last request by bytes
+	hasShown  bool          // our length was announced
+}
+
+// region is one Want of ours.
+type region struct {
+	n        uint64 // blocks n*regionBlocks and on
+	answered bool
+}
+
+// special is a request other than for a block.
+type special struct {
+	index uint64
+	bytes uint64 // not 0: a seek
+	at    time.Duration
+
+	answered bool
+}
+
+// tally counts what went over a channel.
+type tally struct {
+	downBlocks, downBytes uint64
+	upBlocks, upBytes     atomic.Uint64
+	unasked               uint64
+}
+
+func newChannel(s *Stream, dk feed.DiscoveryKey) *channel { return &channel{s: s, dk: dk} }
+
+// send appends one small message.
+func (c *channel) send(fn func(b []byte) []byte) { c.s.out.add(fn) }
+
+// leave takes the channel out of its swarm. It may be called twice.
+func (c *channel) leave() {
+	c.open.Store(false)
+	c.s.mu.Lock()
+	sw := c.sw
+	c.s.mu.Unlock()
+	if sw != nil {
+		sw.leave(c)
+	}
+}
+
+// unbind closes a channel because the remote did.
+func (s *Stream) unbind(c *channel) { s.closeChannel(c, false) }
+
+// closeChannel closes a channel. tell says so to a native remote; hypercore 6
+// has no message for it.
+func (s *Stream) closeChannel(c *channel, tell bool) {
+	s.mu.Lock()
+	if c.gone {
+		s.mu.Unlock()
+		return
+	}
+	c.gone = true
+	c.early = nil
+	if s.channels[c.dk] == c {
+		delete(s.channels, c.dk)
+	}
+	tell = tell && c.joined && s.o.Dialect == Native
+	local := c.local
+	s.mu.Unlock()
+	c.leave()
+	if tell {
+		c.send(func(b []byte) []byte { return wire.AppendInfo(b, local, wire.Info{}) })
+	}
+}
+
+// finish closes a channel that has done its work, and the stream with the last.
+func (s *Stream) finish(c *channel) {
+	s.closeChannel(c, false)
+	s.mu.Lock()
+	s.finished++
+	want := s.o.ExpectedFeeds
+	if want == 0 {
+		want = max(1, s.opened)
+	}
+	end := s.finished >= want && len(s.channels) == 0 || s.o.ExpectedFeeds > 0 && s.finished >= want
+	s.mu.Unlock()
+	if end {
+		s.out.end()
+	}
+}
+
+// announce tells the remote of new blocks. When it reads slowly the runs are
+// kept, joined where they touch, until there is room.
+func (c *channel) announce(start, end uint64) {
+	o := &c.s.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	if len(c.news) == 0 && len(o.control) < maxControl {
+		o.control = wire.AppendHave(o.control, c.local, wire.Have{Start: start, Length: end - start})
+		o.work.Signal()
+		return
+	}
+	if n := len(c.news); n > 0 && c.news[n-1].End == start {
+		c.news[n-1].End = end
+		return
+	}
+	if len(c.news) == 0 {
+		o.late = append(o.late, c)
+		o.work.Signal()
+	}
+	if len(c.news) == maxAnnounce {
+		c.news = c.news[:copy(c.news, c.news[maxAnnounce/2:])] // it will find out when it asks again
+	}
+	c.news = append(c.news, schedule.Run{Start: start, End: end})
+}
+
+// announceLate sends what announce has kept. Writing goroutine.
+func (c *channel) announceLate() {
+	o := &c.s.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	for len(c.news) > 0 && len(o.control) < maxControl {
+		r := c.news[0]
+		c.news = c.news[1:]
+		o.control = wire.AppendHave(o.control, c.local, wire.Have{Start: r.Start, Length: r.Len()})
+	}
+	if len(c.news) > 0 {
+		o.late = append(o.late, c)
+	} else {
+		c.news = nil
+	}
+}

@@ -1,0 +1,76 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// tick keeps the stream alive and notices when the remote is not. It is one
+// goroutine, and runs until the stream ends.
+//
+// As in hypercore 6, four ticks make the timeout: a keep-alive goes out after
+// four without sending, the remote has timed out after six without receiving.
+func (s *Stream) tick() {
+	if s.timeout < 0 {
+		<-s.done
+		return
+	}
+	every := max(s.timeout/4, time.Millisecond)
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		writing, wrote := s.out.state(now)
+		if writing > writeStall {
+			s.fail(s.blame("write", ErrNotReading))
+			return
+		}
+		s.mu.Lock()
+		sent := s.firstOut
+		s.mu.Unlock()
+		if sent && writing == 0 && now.Sub(wrote) >= 4*every-every/2 {
+			s.out.add(wire.AppendKeepAlive)
+		}
+		if n := s.r.Received(); n != s.heard {
+			s.heard, s.heardAt = n, now
+			s.progress()
+		} else if now.Sub(s.heardAt) >= 6*every && s.pending.Load() == 0 {
+			s.fail(s.blame("read", ErrTimeout))
+			return
+		}
+	}
+}
+
+// progress tells the tables that something is coming in: a large block may take
+// longer than requests are waited for.
+func (s *Stream) progress() {
+	if s.r.Received() < s.lastMark+progressBytes {
+		return
+	}
+	s.lastMark = s.r.Received()
+	s.mu.Lock()
+	cs := make([]*channel, 0, len(s.channels))
+	for _, c := range s.channels {
+		if c.joined {
+			cs = append(cs, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range cs {
+		c.sw.mu.Lock()
+		if c.peer != nil && c.peer.InFlight() > 0 {
+			c.peer.Progress(c.sw.now())
+		}
+		c.sw.mu.Unlock()
+	}
+}
+
+// progressBytes is how many bytes must have come for a remote to count as busy
+// answering: more than it can say in keep-alives.
+const progressBytes = 1024

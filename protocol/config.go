@@ -1,0 +1,161 @@
+package protocol
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+// Dialect is how a stream opens and what may be said on it.
+type Dialect int
+
+const (
+	// Native is between peers of this implementation, over a transport that
+	// encrypts and knows who the peer is.
+	Native Dialect = iota
+	// V6 is hypercore-protocol 6.12, as npm hypercore 6 and 7 speak it.
+	V6
+)
+
+const (
+	// NativeID and V6ID name the dialects where a transport negotiates protocols.
+	NativeID = "/hypercore/replicate/1.0.0"
+	V6ID     = "/hypercore/6.12.0"
+)
+
+// String returns the protocol's name.
+func (d Dialect) String() string {
+	if d == V6 {
+		return V6ID
+	}
+	return NativeID
+}
+
+// Config of an Engine. The zero value works.
+type Config struct {
+	// Find is asked when a remote opens a feed that was not added. A feed it
+	// returns is added. Nil, or (nil, nil): refuse. It is called from the
+	// goroutine that reads the stream: the stream waits meanwhile.
+	Find func(ctx context.Context, key feed.DiscoveryKey) (*feed.Feed, error)
+	// OnBlame is told what a remote did wrong, once for each stream it ends. It
+	// must not block, nor call into the Engine.
+	OnBlame func(Blame)
+}
+
+// Blame says who did what.
+type Blame struct {
+	RemoteID []byte // StreamOptions.RemoteID
+	Label    string // StreamOptions.Label
+	Reason   error  // a *RemoteError
+}
+
+// FeedOptions say what is done with one feed on all streams.
+type FeedOptions struct {
+	NoDownload bool // nothing is asked for
+	NoUpload   bool // nothing is announced or answered
+	// Download asks for blocks although the feed is writable: to recover the
+	// newest blocks of one's own feed from peers.
+	Download bool
+}
+
+// StreamOptions of one connection. The zero value is a Native stream of an
+// acceptor without feeds of its own: it answers for those the remote opens.
+type StreamOptions struct {
+	Dialect   Dialect
+	Initiator bool // this side made the connection; for display only, opening is symmetric
+	// Plain (V6): no encryption, hypercore's encrypt: false. Both sides must agree.
+	Plain bool
+	// Ends: the stream ends when both sides have all they can get, hypercore's
+	// live: false. Both sides must say so.
+	Ends bool
+	// Feeds are offered at once, in this order; they must have been added. An
+	// offer tells the remote that we hold the feed; what the remote opens is
+	// answered without it.
+	Feeds []feed.Key
+	// ExpectedFeeds is how many feeds have to be done until a stream that Ends
+	// does; 0: as many as were opened, at least one.
+	ExpectedFeeds int
+	// LocalID and RemoteID are what the transport has proven: the peer IDs. The
+	// native capability binds both. In V6 LocalID, if there is one, is the id of
+	// the Handshake.
+	LocalID, RemoteID []byte
+	// Label names the remote in messages and PeerStats.
+	Label string
+	// UserData is given to the remote application, up to 64 KiB.
+	UserData []byte
+	// NoDownload and NoUpload hold for all feeds of this stream.
+	NoDownload, NoUpload bool
+	// Timeout is the time without sending after which a keep-alive goes out; a
+	// remote from which nothing comes for one and a half of it has timed out. 0:
+	// 5 s with V6 (as in hypercore 6), 20 s with Native. Negative: never.
+	Timeout time.Duration
+	// Limited: a relayed connection that carries little: heads and single blocks
+	// someone waits for are asked for, ranges are not.
+	Limited bool
+}
+
+// The bounds. What a remote can make us keep or do is limited by these, see
+// also those of protocol/wire.
+const (
+	// maxRequests is how many requests of a remote wait for their turn, over all
+	// its channels. More, and reading stops until some are answered. A peer of
+	// ours has at most maxInFlight outstanding on each feed.
+	maxRequests = 65536
+	// maxInFlight and maxInFlightV6 are how many blocks are asked of a peer for
+	// one feed at a time. npm hypercore keeps a few hundred bytes for each.
+	maxInFlight   = 16384
+	maxInFlightV6 = 1024
+	// maxPending bounds the bytes that were received and wait to be verified.
+	maxPending = 4 << 20
+	// maxControl is how many bytes of small messages may wait to be written before
+	// announcements are merged and requests are held back.
+	maxControl = 256 << 10
+	// maxControlHard is where extension messages are refused, and where a remote
+	// that makes us answer without reading the answers loses the stream.
+	maxControlHard = 4 << 20
+	// sendBuffer is the size of a piece of outgoing blocks. Two are filled ahead.
+	sendBuffer = 512 << 10
+	// minSendBuffer is what it shrinks to on a slow connection.
+	minSendBuffer = 16 << 10
+
+	// regionBlocks is how much of a feed one Want is for, as in hypercore 6.
+	regionBlocks = 1 << 20
+	regionBytes  = regionBlocks / 8
+	// wantGrain is what the numbers of a Want are multiples of, as in hypercore 6.
+	wantGrain = 8192
+	// maxRegions is how many regions of a remote's have-map are kept for one
+	// channel: 4 MiB at worst.
+	maxRegions = 32
+	// maxWants is how many Wants may be unanswered, as in hypercore 6.
+	maxWants = 16
+	// maxEarly is how many messages are kept for a channel whose feed is not open
+	// here, and earlyBytes how large each may be. As in hypercore 6, one more
+	// ends the stream.
+	maxEarly   = 17
+	earlyBytes = 4096
+	// maxUnasked is how many blocks nobody asked for a remote may send in a row.
+	// hypercore 6 sends none, but answers may cross.
+	maxUnasked = 256
+	// maxAnnounce is how many separate runs of new blocks wait to be announced to
+	// a remote that does not read; then they are joined, gaps left out.
+	maxAnnounce = 512
+	// maxSpecial is how many hash and seek requests are in flight on a channel.
+	maxSpecial = 16
+	// specialTimeout is after how long a hash or seek request is asked again, of
+	// whoever is first; specialPause after how long when there was an answer.
+	specialTimeout = 7500 * time.Millisecond
+	specialPause   = time.Second
+	// failPause is how long nothing is asked for after storing has failed.
+	failPause = 3 * time.Second
+	// maxStalls is how often in a row a peer may leave requests unanswered until
+	// they time out before its stream is ended.
+	maxStalls = 4
+	// limitedBlock is the average block size up to which single blocks are asked
+	// for over a limited connection.
+	limitedBlock = 64 << 10
+	// writeStall is how long a single write may take: the remote does not read.
+	writeStall = 60 * time.Second
+	// lingerTime is how long a stream that ended well waits for the remote's end.
+	lingerTime = 5 * time.Second
+)

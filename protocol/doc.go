@@ -1,0 +1,65 @@
+// Package protocol is the replication engine: it exchanges hypercore feeds with
+// remotes over byte streams. It knows feeds and bytes, not networks: a TCP
+// socket, a pipe and a libp2p stream are the same to it.
+//
+// An [Engine] holds feeds by discovery key and runs one [Stream] for each remote.
+// On a stream each feed is a channel. What a feed has and wants, over all
+// remotes, is its swarm.
+//
+// # Opening
+//
+// V6 (hypercore-protocol 6.12, npm hypercore 6 and 7): each side sends, without
+// waiting, Feed(discovery key, nonce) and Handshake. Everything after the first
+// Feed frame is encrypted with the public key of the feed. An acceptor that
+// offers nothing reads the first Feed, looks the key up and answers.
+//
+// Native: whoever wants a feed sends Feed(discovery key, nonce, capability), see
+// capability.go. The other side answers with its own only after it has verified
+// that; then follow Handshake and everything else:
+//
+//	 offers                                      knows the feed
+//	 Feed(dk, nonce, capability) ───────────────►  verified? else silence
+//	 verified? ◄───────────────────────────────── Feed, Handshake
+//	 Handshake, Want ───────────────────────────►
+//	        ◄──────────────────────────────────── Want, Have
+//	 Request ───────────────────────────────────►
+//	        ◄──────────────────────────────────── Data
+//
+// A remote that has not proven that it knows the public key learns nothing: to it
+// a feed that is here and one that is not look the same. Only an offer made on
+// this side's own account ([StreamOptions].Feeds, [Stream.Offer]) tells that it is
+// here.
+//
+// # Goroutines of a stream, and what they own
+//
+//	            conn
+//	     ┌───────┴────────┐
+//	   read            write ◄── outbox: small messages (any goroutine), pieces of blocks
+//	  parses,             ▲                              │ at most 2
+//	  dispatches          └──────────────────────────────┤
+//	     │  │                                            │
+//	     │  └── requests: ring, at most maxRequests ──► serve: proofs, values read straight
+//	     │                                                into the piece, oldest first
+//	     └──── Data, in batches, slabs not copied ─────► receive: feed.Apply, then asks for more
+//	           at most maxPending bytes
+//	  tick: keep-alive, timeouts
+//
+// read is the only dispatcher: it decides what is legal in which state. When a
+// queue is full it stops reading; the queues are larger than what a remote that
+// keeps to its window can fill, so two such remotes never block each other.
+//
+// The table of a swarm (package schedule) is worked by whoever has news for it:
+// see swarm.kick. It runs on the reader's, receiver's or a reading application's
+// goroutine, one at a time, without a hop.
+//
+// Locks, in the order they may be taken: Stream.mu, Engine.mu, swarm.mu, then
+// outbox.mu or jobs.mu. The feed's own come last. No lock is held over the
+// connection or over feed.Apply.
+//
+// # Blame
+//
+// A [RemoteError] is the remote's fault and ends its stream, and only that; what
+// was in flight there is asked of others at once. [Config].OnBlame is told. An
+// error of this side (the disk is full) never has that type: the feed pauses, the
+// stream and its other feeds go on.
+package protocol

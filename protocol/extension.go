@@ -1,0 +1,162 @@
+package protocol
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// Extension is a kind of message of the application's, on the channels of one
+// feed. The names are told to the remote in the Handshake, so an extension is
+// heard on streams that begin after it was registered; both sides must have it.
+type Extension struct {
+	sw      *swarm
+	name    string
+	handler func(*Peer, []byte)
+	closed  atomic.Bool
+}
+
+// Peer is a remote that has a feed open.
+type Peer struct{ c *channel }
+
+// ID returns StreamOptions.RemoteID.
+func (p *Peer) ID() []byte { return p.c.s.o.RemoteID }
+
+// Label returns StreamOptions.Label.
+func (p *Peer) Label() string { return p.c.s.o.Label }
+
+// Stream returns the stream.
+func (p *Peer) Stream() *Stream { return p.c.s }
+
+// RegisterExtension makes an extension known on a feed that was added. handler
+// is called with each message, from the goroutine that reads the stream: it must
+// not keep the slice, and what it waits for, the stream waits for. The name has 1
+// to 256 bytes.
+func (e *Engine) RegisterExtension(dk feed.DiscoveryKey, name string, handler func(*Peer, []byte)) (*Extension, error) {
+	sw := e.swarm(dk)
+	if sw == nil {
+		return nil, ErrNotAdded
+	}
+	if name == "" || len(name) > wire.MaxExtensionName {
+		return nil, ErrNoExtension
+	}
+	x := &Extension{sw: sw, name: name, handler: handler}
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if len(sw.exts) == wire.MaxExtensions {
+		return nil, ErrNoExtension
+	}
+	sw.exts = append(sw.exts, x)
+	return x, nil
+}
+
+// Close takes the extension away. Messages that come are ignored.
+func (x *Extension) Close() {
+	x.closed.Store(true)
+	x.sw.mu.Lock()
+	x.sw.exts = slices.DeleteFunc(x.sw.exts, func(y *Extension) bool { return y == x })
+	x.sw.mu.Unlock()
+}
+
+// Send sends a message to one remote. It does not wait: ErrBacklog if too much
+// waits to be sent already.
+func (x *Extension) Send(p *Peer, payload []byte) error {
+	if x.closed.Load() {
+		return ErrClosed
+	}
+	return p.c.sendExtension(x.name, payload)
+}
+
+// Broadcast sends a message to all remotes that have the feed open and know the
+// extension. It returns how many those are.
+func (x *Extension) Broadcast(payload []byte) (n int) {
+	if x.closed.Load() {
+		return 0
+	}
+	x.sw.mu.Lock()
+	cs := slices.Clone(x.sw.channels)
+	x.sw.mu.Unlock()
+	for _, c := range cs {
+		if c.sendExtension(x.name, payload) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *channel) sendExtension(name string, payload []byte) error {
+	s := c.s
+	if len(payload) > wire.MaxFrame-frameRest {
+		return wire.ErrFrameTooLarge
+	}
+	s.mu.Lock()
+	id, ok := slices.BinarySearch(s.names, name)
+	known := ok && s.hello != nil && slices.Contains(s.hello.Extensions, name) && c.joined && !c.gone
+	ended := s.ended
+	s.mu.Unlock()
+	switch {
+	case ended:
+		return ErrClosed
+	case !known:
+		return ErrNoExtension
+	}
+	if !s.out.tryAdd(maxControlHard, func(b []byte) []byte { return wire.AppendExtension(b, c.local, uint64(id), payload) }) {
+		return ErrBacklog
+	}
+	return nil
+}
+
+// onExtension hands a message to its handler. Unknown ones are ignored.
+func (c *channel) onExtension(body []byte) error {
+	id, payload, err := wire.ParseExtension(body)
+	if err != nil {
+		return c.s.garbled("extension", err)
+	}
+	c.s.mu.Lock()
+	var name string
+	if h := c.s.hello; h != nil && id < uint64(len(h.Extensions)) {
+		name = h.Extensions[id]
+	}
+	c.s.mu.Unlock()
+	if name == "" {
+		return nil
+	}
+	c.sw.mu.Lock()
+	i := slices.IndexFunc(c.sw.exts, func(x *Extension) bool { return x.name == name })
+	var x *Extension
+	if i >= 0 {
+		x = c.sw.exts[i]
+	}
+	c.sw.mu.Unlock()
+	if x != nil && x.handler != nil && !x.closed.Load() {
+		x.handler(&Peer{c}, payload)
+	}
+	return nil
+}
+
+// extensionNames returns the names for a Handshake: those of all feeds, sorted,
+// as ids are positions in one list for the whole stream.
+func (e *Engine) extensionNames() []string {
+	e.mu.Lock()
+	sws := make([]*swarm, 0, len(e.feeds))
+	for _, sw := range e.feeds {
+		sws = append(sws, sw)
+	}
+	e.mu.Unlock()
+	var names []string
+	for _, sw := range sws {
+		sw.mu.Lock()
+		for _, x := range sw.exts {
+			names = append(names, x.name)
+		}
+		sw.mu.Unlock()
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > wire.MaxExtensions {
+		names = names[:wire.MaxExtensions]
+	}
+	return names
+}

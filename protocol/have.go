@@ -1,0 +1,285 @@
+package protocol
+
+import (
+	"slices"
+
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// begin starts asking on a channel: it is open on both sides and the remote's
+// Handshake has come.
+func (sw *swarm) begin(c *channel) {
+	sw.mu.Lock()
+	if c.begun || !c.open.Load() {
+		sw.mu.Unlock()
+		return
+	}
+	c.begun = true
+	if c.peer != nil {
+		// hypercore 6: the first region is always asked for.
+		c.noWant = sw.now()
+		c.regions = append(c.regions, region{n: 0})
+		c.unwanted++
+		c.send(func(b []byte) []byte { return wire.AppendWant(b, c.local, wire.Want{Length: regionBlocks}) })
+	}
+	sw.endings()
+	sw.mu.Unlock()
+	sw.kick()
+}
+
+// wantMore asks for further regions of the remote's map, as far as something in
+// them is wanted and known to exist. mu held.
+func (sw *swarm) wantMore(c *channel) {
+	if c.whole || c.unwanted >= maxWants {
+		return
+	}
+	last := (max(c.length, 1) - 1) / regionBlocks
+	if last == 0 {
+		return
+	}
+	for _, b := range sw.demand.Blocks {
+		if n := b / regionBlocks; n <= last && !sw.wantRegion(c, n) {
+			return
+		}
+	}
+	if sw.demand.MinLen > sw.length || len(sw.demand.Seeks) > 0 {
+		if !sw.wantRegion(c, last) {
+			return
+		}
+	}
+	for _, r := range sw.demand.Ranges {
+		end := last
+		if r.End > 0 {
+			end = min(end, (r.End-1)/regionBlocks)
+		}
+		for n := r.Start / regionBlocks; n <= end; {
+			missing := sw.f.NextMissing(max(r.Start, n*regionBlocks))
+			if m := missing / regionBlocks; m > n {
+				n = m
+				continue
+			}
+			if !sw.wantRegion(c, n) {
+				return
+			}
+			n++
+		}
+	}
+}
+
+// wantRegion asks for one region unless it was asked for; false if that is all
+// for now. mu held.
+func (sw *swarm) wantRegion(c *channel, n uint64) bool {
+	if slices.ContainsFunc(c.regions, func(r region) bool { return r.n == n }) {
+		return true
+	}
+	if c.unwanted >= maxWants {
+		return false
+	}
+	if len(c.regions) >= maxRegions && !sw.forgetRegion(c) {
+		return false
+	}
+	c.regions = append(c.regions, region{n: n})
+	c.unwanted++
+	sw.asks = append(sw.asks, ask{c: c, want: true, from: int(n)})
+	return true
+}
+
+// forgetRegion drops the map of a region that we have altogether. mu held.
+func (sw *swarm) forgetRegion(c *channel) bool {
+	for i, r := range c.regions {
+		start := r.n * regionBlocks
+		if r.answered && sw.f.NextMissing(start) >= start+regionBlocks {
+			c.peer.Forget(start, start+regionBlocks)
+			c.regions = slices.Delete(c.regions, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// onHave takes an announcement. What was not asked for only raises the length.
+func (c *channel) onHave(body []byte) error {
+	var m wire.Have
+	if err := wire.ParseHave(body, &m); err != nil {
+		return c.s.garbled("have", err)
+	}
+	sw := c.sw
+	sw.mu.Lock()
+	if c.peer == nil {
+		sw.mu.Unlock()
+		return nil
+	}
+	var err error
+	switch {
+	case !m.HasBitfield:
+		c.setLength(m.Start + m.Length)
+		c.eachRegion(m.Start, m.Start+m.Length, func(start, end uint64) { c.peer.Have(start, end) })
+	case m.Length <= 1:
+		// The whole map at once: peers before 6.23.
+		c.whole = true
+		c.regions = c.regions[:0]
+		for n := range uint64(maxRegions) {
+			c.regions = append(c.regions, region{n: n, answered: true})
+		}
+		c.unwanted = 0
+		err = c.setBits(m.Start, maxRegions*regionBlocks-min(m.Start, maxRegions*regionBlocks), m.Bitfield)
+	case m.Length > regionBlocks:
+		err = wire.ErrRange
+	default:
+		err = c.setBits(m.Start, m.Length, m.Bitfield)
+		for i := range c.regions {
+			if r := &c.regions[i]; r.n*regionBlocks == m.Start && m.Length == regionBlocks && !r.answered {
+				r.answered = true
+				c.unwanted--
+				if r.n == 0 && c.noWant > 0 {
+					c.peer.SetRTT(sw.now() - c.noWant)
+					c.noWant = 0
+				}
+			}
+		}
+	}
+	if m.HasBitfield {
+		c.haveKnown = true
+	}
+	sw.mu.Unlock()
+	if err != nil {
+		return c.s.blame("have", err)
+	}
+	sw.kick()
+	return nil
+}
+
+// setLength notes that the remote has blocks up to n. sw.mu held.
+func (c *channel) setLength(n uint64) {
+	if n > c.length {
+		c.length = n
+		if n > c.sw.known.Load() {
+			c.sw.known.Store(n)
+		}
+	}
+}
+
+// eachRegion calls fn for the parts of a range that lie in regions asked for.
+// sw.mu held.
+func (c *channel) eachRegion(start, end uint64, fn func(start, end uint64)) {
+	for _, r := range c.regions {
+		lo := r.n * regionBlocks
+		if a, b := max(start, lo), min(end, lo+regionBlocks); a < b {
+			fn(a, b)
+		}
+	}
+}
+
+// setBits replaces the remote's map from start on, length blocks, by a run-length
+// coded bitfield. Its cost is that of the code. sw.mu held.
+func (c *channel) setBits(start, length uint64, code []byte) error {
+	at := start
+	runs := wire.NewRuns(code, int(length/8))
+	for runs.Next() {
+		r := runs.Run()
+		end := at + 8*uint64(r.Len)
+		c.eachRegion(at, end, func(a, b uint64) {
+			switch {
+			case r.Literal != nil:
+				c.peer.HaveBits(a, r.Literal[(a-at)/8:(b-at)/8])
+			case r.Fill != 0:
+				c.peer.Have(a, b)
+			default:
+				c.peer.Forget(a, b)
+			}
+		})
+		at = end
+	}
+	if err := runs.Err(); err != nil {
+		return err
+	}
+	c.eachRegion(at, start+length, func(a, b uint64) { c.peer.Forget(a, b) })
+	c.setLength(c.peer.Announced())
+	return nil
+}
+
+// onUnhave takes back what was announced. Requests for it will not be answered.
+func (c *channel) onUnhave(body []byte) error {
+	var m wire.Unhave
+	if err := wire.ParseUnhave(body, &m); err != nil {
+		return c.s.garbled("unhave", err)
+	}
+	c.unhave(m.Start, m.Start+m.Length)
+	return nil
+}
+
+func (c *channel) unhave(start, end uint64) {
+	sw := c.sw
+	sw.mu.Lock()
+	if c.peer != nil {
+		c.peer.Unhave(start, end)
+	}
+	sw.mu.Unlock()
+	sw.kick()
+}
+
+// onNoData takes the answer that there is no block.
+func (c *channel) onNoData(body []byte) error {
+	var m wire.NoData
+	if err := wire.ParseNoData(body, &m); err != nil {
+		return c.s.garbled("no data", err)
+	}
+	if m.Hash || m.Bytes > 0 {
+		c.sw.mu.Lock()
+		c.answerSpecial(m.Index)
+		c.sw.mu.Unlock()
+		return nil
+	}
+	if m.Reason == wire.ReasonCancelled {
+		return nil
+	}
+	c.unhave(m.Index, m.Index+m.Length)
+	return nil
+}
+
+// onWant answers a request for our map.
+func (c *channel) onWant(body []byte) error {
+	var m wire.Want
+	if err := wire.ParseWant(body, &m); err != nil {
+		return c.s.garbled("want", err)
+	}
+	if m.Start%wantGrain != 0 || m.Length%wantGrain != 0 || !c.sw.uploads(c.s) {
+		return nil // as hypercore 6
+	}
+	if m.Length > regionBlocks {
+		return c.s.blame("want", wire.ErrRange)
+	}
+	c.wanted.Store(true)
+	return c.s.push(job{c: c, kind: jobWant, index: m.Start, n: m.Length})
+}
+
+// showMap sends our map of a region. Serving goroutine.
+func (c *channel) showMap(start, length uint64, buf []byte) []byte {
+	f := c.sw.f
+	total := f.Len()
+	if !c.hasShown {
+		// The bitfield does not always tell the length.
+		c.hasShown = true
+		if total > 0 {
+			last := total - 1
+			bits := f.Bitmap(buf[:0], last&^7, 8)
+			if bits[0]<<(last&7)&0x80 != 0 {
+				c.send(func(b []byte) []byte { return wire.AppendHave(b, c.local, wire.Have{Start: last, Length: 1}) })
+			}
+		}
+	}
+	n := length
+	if n == 0 {
+		n = maxRegions * regionBlocks
+	}
+	if start < total {
+		buf = f.Bitmap(buf[:0], start, (min(n, total-start)+7)&^7)
+	} else {
+		buf = buf[:0]
+	}
+	code := wire.EncodeRLE([]byte{}, buf)
+	c.send(func(b []byte) []byte {
+		return wire.AppendHave(b, c.local, wire.Have{Start: start, Length: length, Bitfield: code, HasBitfield: true})
+	})
+	return buf
+}

@@ -1,0 +1,195 @@
+package protocol
+
+import (
+	"sync"
+
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// jobKind is what the remote wants.
+type jobKind uint8
+
+const (
+	jobBlock jobKind = iota // a block
+	jobHash                 // the hash of a block
+	jobBytes                // the block that holds a byte; hash tells which of both
+	jobWant                 // our map of a region
+	jobRange                // adjacent blocks
+)
+
+// job is one request of the remote that waits for its turn.
+type job struct {
+	c      *channel
+	index  uint64
+	n      uint64 // jobBytes: the byte; jobWant: blocks of the region; jobRange: blocks
+	digest uint64
+	last   uint64 // jobRange: digest of the last block
+	limit  uint64 // jobRange: bytes to answer with, 0 no limit
+	kind   jobKind
+	hash   bool
+	void   bool // cancelled
+}
+
+// jobs are what the remote has asked for, oldest first: a ring.
+type jobs struct {
+	mu     sync.Mutex
+	work   sync.Cond // for the server
+	space  sync.Cond // for the reader
+	buf    []job
+	head   int
+	n      int
+	closed bool
+}
+
+func (q *jobs) init() { q.work.L, q.space.L = &q.mu, &q.mu }
+
+func (q *jobs) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.buf, q.n = nil, 0
+	q.work.Broadcast()
+	q.space.Broadcast()
+	q.mu.Unlock()
+}
+
+func (q *jobs) at(i int) *job { return &q.buf[(q.head+i)&(len(q.buf)-1)] }
+
+// push appends a job. While maxRequests wait the remote is not read; as it is
+// not answered for what it does not read either, both sides may stand still if
+// both ask for more than that: then the write that does not get through ends the
+// stream (see writeStall). Peers that keep to their windows never come here.
+func (s *Stream) push(j job) error {
+	q := &s.jobs
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.n >= maxRequests && !q.closed {
+		q.space.Wait()
+	}
+	if q.closed {
+		return nil
+	}
+	if q.n == len(q.buf) {
+		buf := make([]job, max(64, 2*len(q.buf)))
+		for i := range q.n {
+			buf[i] = *q.at(i)
+		}
+		q.buf, q.head = buf, 0
+	}
+	q.n++
+	*q.at(q.n - 1) = j
+	if q.n == 1 {
+		q.work.Signal()
+	}
+	return nil
+}
+
+// take moves up to max jobs to dst. It waits for the first; none means the end.
+// With wait false it does not wait.
+func (q *jobs) take(dst []job, max int, wait bool) []job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for wait && q.n == 0 && !q.closed {
+		q.work.Wait()
+	}
+	if q.closed {
+		return dst
+	}
+	full := q.n >= maxRequests
+	for ; q.n > 0 && max > 0; max-- {
+		j := q.at(0)
+		if !j.void {
+			dst = append(dst, *j)
+		}
+		*j = job{}
+		q.head = (q.head + 1) & (len(q.buf) - 1)
+		q.n--
+	}
+	if q.n == 0 && len(q.buf) > 1024 {
+		q.buf, q.head = nil, 0 // an idle stream holds little memory
+	}
+	if full {
+		q.space.Broadcast()
+	}
+	return dst
+}
+
+// cancelReach is how many of the newest jobs a Cancel is compared with. It is
+// sent for requests made not long ago; one that is missed is answered.
+const cancelReach = 4096
+
+// cancel voids a job.
+func (q *jobs) cancel(c *channel, m wire.Cancel) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, seen := q.n-1, 0; i >= 0 && seen < cancelReach; i, seen = i-1, seen+1 {
+		j := q.at(i)
+		if j.c != c || j.void {
+			continue
+		}
+		switch {
+		case j.kind == jobBlock && !m.Hash && m.Bytes == 0 && j.index >= m.Index && j.index < m.Index+m.Length,
+			j.kind == jobHash && m.Hash && m.Bytes == 0 && j.index == m.Index,
+			j.kind == jobBytes && j.n == m.Bytes:
+			j.void = true
+			if m.Length == 1 {
+				return
+			}
+		}
+	}
+}
+
+// onRequest queues a request for one block.
+func (c *channel) onRequest(body []byte) error {
+	var m wire.Request
+	if err := wire.ParseRequest(body, &m); err != nil {
+		return c.s.garbled("request", err)
+	}
+	if !c.sw.uploads(c.s) {
+		c.refuse(m.Index, 1, wire.ReasonRefused)
+		return nil
+	}
+	j := job{c: c, index: m.Index, digest: m.Nodes, hash: m.Hash}
+	switch {
+	case m.Bytes > 0:
+		j.kind, j.n = jobBytes, m.Bytes
+	case m.Hash:
+		j.kind = jobHash
+	}
+	return c.s.push(j)
+}
+
+// onRequestRange queues a request for adjacent blocks.
+func (c *channel) onRequestRange(body []byte) error {
+	var m wire.RequestRange
+	if err := wire.ParseRequestRange(body, &m); err != nil {
+		return c.s.garbled("request range", err)
+	}
+	if !c.sw.uploads(c.s) {
+		c.refuse(m.Start, m.Length, wire.ReasonRefused)
+		return nil
+	}
+	return c.s.push(job{c: c, kind: jobRange, index: m.Start, n: m.Length, digest: m.Nodes, last: m.Last, limit: m.Bytes})
+}
+
+// onCancel takes requests back.
+func (c *channel) onCancel(body []byte) error {
+	var m wire.Cancel
+	if err := wire.ParseCancel(body, &m); err != nil {
+		return c.s.garbled("cancel", err)
+	}
+	c.s.jobs.cancel(c, m)
+	return nil
+}
+
+// refuse tells the remote that blocks will not come. hypercore 6 says nothing,
+// so that the asking side times out; an Unhave spares an old peer that.
+func (c *channel) refuse(index, n uint64, reason wire.Reason) {
+	c.send(func(b []byte) []byte { return c.appendRefusal(b, index, n, reason) })
+}
+
+func (c *channel) appendRefusal(b []byte, index, n uint64, reason wire.Reason) []byte {
+	if c.s.o.Dialect == V6 {
+		return wire.AppendUnhave(b, c.local, wire.Unhave{Start: index, Length: n})
+	}
+	return wire.AppendNoData(b, c.local, wire.NoData{Index: index, Length: n, Reason: reason})
+}

@@ -1,0 +1,264 @@
+package protocol
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// channelFor returns the channel of a feed, making it. mu held.
+func (s *Stream) channelFor(dk feed.DiscoveryKey) *channel {
+	c := s.channels[dk]
+	if c == nil {
+		c = newChannel(s, dk)
+		s.channels[dk] = c
+	}
+	return c
+}
+
+// offer sends our Feed for an added feed, once.
+func (s *Stream) offer(sw *swarm) error {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	if uint64(len(s.channels)) >= s.limit && s.channels[sw.dk] == nil || s.next >= s.limit {
+		s.mu.Unlock()
+		return ErrTooManyFeeds
+	}
+	c := s.channelFor(sw.dk)
+	c.sw = sw
+	s.sendFeed(c)
+	joined := s.join(c)
+	s.mu.Unlock()
+	s.afterJoin(c, joined)
+	return nil
+}
+
+// sendFeed sends our Feed, and in V6 our Handshake after the first. mu held.
+func (s *Stream) sendFeed(c *channel) {
+	if c.offered || s.next >= s.limit {
+		return
+	}
+	c.offered, c.local = true, s.next
+	s.next++
+	m := wire.Feed{DiscoveryKey: c.dk}
+	first := !s.firstOut
+	if first {
+		s.firstOut, s.firstKey = true, c.dk
+	}
+	if s.o.Dialect == Native {
+		m.Nonce = s.nonce()
+		proof := capability(c.sw.key, s.o.LocalID, s.o.RemoteID, m.Nonce)
+		m.Capability = proof[:]
+	} else if first && !s.o.Plain {
+		m.Nonce = s.nonce()
+	}
+	frame := wire.AppendFeed(nil, c.local, m)
+	s.out.mu.Lock()
+	if !s.out.closed {
+		if first && s.o.Dialect == V6 && !s.o.Plain {
+			s.out.cipher = wire.NewCipher((*[32]byte)(&c.sw.key), (*[wire.NonceLen]byte)(m.Nonce))
+			s.out.clear = len(frame)
+		}
+		s.out.control = append(s.out.control, frame...)
+		s.out.work.Signal()
+	}
+	s.out.mu.Unlock()
+	if s.o.Dialect == V6 {
+		s.sendHello(c)
+	}
+}
+
+// sendHello sends our Handshake, once. mu held.
+func (s *Stream) sendHello(c *channel) {
+	if s.sentHello {
+		return
+	}
+	s.sentHello = true
+	s.names = s.e.extensionNames()
+	m := wire.Handshake{ID: s.o.LocalID, Live: !s.o.Ends, UserData: s.o.UserData, Extensions: s.names}
+	if len(m.ID) == 0 || len(m.ID) > wire.MaxID || s.o.Dialect == Native {
+		m.ID = make([]byte, 32)
+		rand.Read(m.ID)
+		if s.o.Dialect == Native {
+			m.ID = nil // the transport knows it
+		}
+	}
+	if len(m.UserData) > wire.MaxUserData {
+		m.UserData = m.UserData[:wire.MaxUserData]
+	}
+	s.out.add(func(b []byte) []byte { return wire.AppendHandshake(b, c.local, m) })
+}
+
+// onFeed binds the remote's channel n to a feed. Reading goroutine.
+func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
+	var m wire.Feed
+	if err := wire.ParseFeed(body, &m); err != nil {
+		return s.blame("open", err)
+	}
+	dk := feed.DiscoveryKey(m.DiscoveryKey)
+	sw, err := s.e.find(ctx, dk)
+	if err != nil {
+		sw = nil // ours, not the remote's; to it the feed is not here
+	}
+	first := !s.firstIn
+	s.firstIn = true
+	if s.o.Dialect == V6 && first && !s.o.Plain {
+		// The rest of the direction is encrypted with the key of this feed.
+		s.mu.Lock()
+		sent, ours := s.firstOut, s.firstKey
+		s.mu.Unlock()
+		switch {
+		case m.Nonce == nil:
+			return s.blame("open", ErrNoNonce)
+		case sent && ours != dk:
+			return s.blame("open", ErrFirstFeed)
+		case sw == nil:
+			return s.blame("open", ErrUnknownFeed)
+		}
+		s.r.SetCipher(wire.NewCipher((*[32]byte)(&sw.key), (*[wire.NonceLen]byte)(m.Nonce)))
+	}
+	if n < uint64(len(s.byNumber)) && s.byNumber[n] != nil {
+		s.unbind(s.byNumber[n]) // a second Feed closes the first
+	}
+	for uint64(len(s.byNumber)) <= n {
+		s.byNumber = append(s.byNumber, nil)
+	}
+
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.channels[dk] == nil && uint64(len(s.channels)) >= s.limit {
+		s.mu.Unlock()
+		return s.blame("open", wire.ErrChannel)
+	}
+	c := s.channelFor(dk)
+	if c.bound {
+		// The same feed on two channels: the newer one counts.
+		s.mu.Unlock()
+		s.unbind(c)
+		s.mu.Lock()
+		c = s.channelFor(dk)
+	}
+	c.bound, c.remote = true, n
+	s.byNumber[n] = c
+	c.nonce, c.proof = slices.Clone(m.Nonce), slices.Clone(m.Capability)
+	s.mu.Unlock()
+	if sw != nil {
+		s.answer(c, sw)
+	}
+	return nil
+}
+
+// answer opens a channel that the remote has opened, if the remote may know that
+// the feed is here. An unproven remote learns nothing: to it, a feed that is here
+// and one that is not look the same.
+func (s *Stream) answer(c *channel, sw *swarm) {
+	s.mu.Lock()
+	if s.ended || !c.bound || c.gone {
+		s.mu.Unlock()
+		return
+	}
+	if s.o.Dialect == Native {
+		if c.nonce == nil || !capable(c.proof, capability(sw.key, s.o.RemoteID, s.o.LocalID, c.nonce)) {
+			s.mu.Unlock()
+			return
+		}
+		c.verified = true
+	}
+	c.sw = sw
+	s.sendFeed(c)
+	joined := s.join(c)
+	s.mu.Unlock()
+	s.afterJoin(c, joined)
+}
+
+// feedAdded answers what the remote opened before the feed was here.
+func (s *Stream) feedAdded(sw *swarm) {
+	s.mu.Lock()
+	c := s.channels[sw.dk]
+	open := c != nil && c.bound && !c.joined
+	s.mu.Unlock()
+	if open {
+		s.answer(c, sw)
+	}
+}
+
+// join reports whether the channel has just become open on both sides. mu held.
+func (s *Stream) join(c *channel) bool {
+	if c.joined || c.gone || !c.offered || !c.bound || c.sw == nil || s.o.Dialect == Native && !c.verified {
+		return false
+	}
+	c.joined = true
+	s.opened++
+	if s.o.Dialect == Native {
+		s.sendHello(c)
+	}
+	return true
+}
+
+// afterJoin does what follows on join, without mu.
+func (s *Stream) afterJoin(c *channel, joined bool) {
+	if !joined {
+		return
+	}
+	if !c.sw.join(c) {
+		s.closeChannel(c, false)
+		return
+	}
+	s.begin(c)
+	s.wake(c)
+}
+
+// begin starts a channel once it is joined and the remote's Handshake is here.
+func (s *Stream) begin(c *channel) {
+	s.mu.Lock()
+	ready := s.hello != nil && c.joined && !c.gone
+	s.mu.Unlock()
+	if ready {
+		c.sw.begin(c)
+	}
+}
+
+// onHandshake takes the remote's first Handshake. Reading goroutine.
+func (s *Stream) onHandshake(body []byte) error {
+	m := &wire.Handshake{}
+	if err := wire.ParseHandshake(body, m); err != nil {
+		return s.garbled("handshake", err)
+	}
+	s.mu.Lock()
+	if s.hello != nil {
+		s.mu.Unlock()
+		return nil
+	}
+	m.ID, m.UserData = slices.Clone(m.ID), slices.Clone(m.UserData)
+	s.hello = m
+	s.remoteLive.Store(m.Live)
+	var cs []*channel
+	for _, c := range s.channels {
+		if c.joined {
+			cs = append(cs, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range cs {
+		s.begin(c)
+	}
+	return nil
+}
+
+// garbled is what happens to a message that cannot be read: hypercore 6 drops it,
+// a native remote is at fault.
+func (s *Stream) garbled(op string, err error) error {
+	if s.o.Dialect == V6 {
+		return nil
+	}
+	return s.blame(op, err)
+}

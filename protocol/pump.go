@@ -1,0 +1,307 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol/schedule"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// ask is what the table wants said to a remote.
+type ask struct {
+	c          *channel
+	from, to   int // runs[from:to]
+	cancel     bool
+	want       bool // a Want for region from
+	hash       bool // a special request
+	index, pos uint64
+}
+
+// pump asks every remote for what it should be asked. One goroutine at a time,
+// see kick.
+func (sw *swarm) pump() {
+	if sw.dirty.Swap(false) {
+		sw.demand = sw.f.Demand()
+		sw.length = ^uint64(0)
+	}
+	length := sw.f.Len()
+	sw.asks, sw.runs = sw.asks[:0], sw.runs[:0]
+
+	sw.mu.Lock()
+	if sw.table == nil || sw.closed != nil {
+		ended := sw.takeEnded()
+		sw.mu.Unlock()
+		finishAll(ended)
+		return
+	}
+	cross := sw.crossing(length)
+	if length != sw.length || cross != sw.cross {
+		sw.length, sw.cross = length, cross
+		sw.table.SetDemand(sw.clip(length, cross))
+	}
+	now := sw.now()
+	for _, c := range sw.channels {
+		if c.peer != nil && c.begun {
+			c.peer.Pause(now < sw.resume || !c.s.out.room())
+			sw.wantMore(c)
+		}
+	}
+	if sw.due.Swap(false) {
+		sw.tick(now)
+	}
+	sw.special(length, now)
+	sw.table.Plan(now, sw.noteAsk)
+	sw.arm()
+	sw.endings()
+	ended := sw.takeEnded()
+	sw.mu.Unlock()
+
+	finishAll(ended)
+	for i := range sw.asks {
+		sw.say(&sw.asks[i])
+	}
+	for _, c := range sw.bad {
+		c.s.fail(c.s.blame("request", ErrSilent))
+	}
+	clear(sw.bad)
+	sw.bad = sw.bad[:0]
+}
+
+func (sw *swarm) takeEnded() []*channel {
+	ended := sw.ended
+	sw.ended = nil
+	return ended
+}
+
+func finishAll(cs []*channel) {
+	for _, c := range cs {
+		c.s.finish(c)
+	}
+}
+
+// crossing reports whether a remote has announced blocks beyond the length while
+// something is here. The first of them is fetched alone: its proof shows that the
+// longer history contains ours, and what follows can build on that.
+func (sw *swarm) crossing(length uint64) bool {
+	if length == 0 {
+		return false
+	}
+	for _, c := range sw.channels {
+		if c.peer != nil && c.length > length {
+			return true
+		}
+	}
+	return false
+}
+
+// clip turns the feed's demand into the table's.
+func (sw *swarm) clip(length uint64, cross bool) schedule.Demand {
+	var d schedule.Demand
+	limit := ^uint64(0)
+	if cross {
+		limit = length
+	}
+	next := false
+	for _, b := range sw.demand.Blocks {
+		if b < limit {
+			d.Urgent = append(d.Urgent, b)
+		} else {
+			next = next || b == limit
+		}
+	}
+	for _, r := range sw.demand.Ranges {
+		start, end := r.Start, r.End
+		if end == 0 {
+			end = ^uint64(0)
+		}
+		if start <= limit && limit < end {
+			next = true
+		}
+		if end = min(end, limit); start < end {
+			if end == ^uint64(0) {
+				end = 0
+			}
+			d.Ranges = append(d.Ranges, schedule.Range{Start: start, End: end, Linear: r.Linear})
+		}
+	}
+	sw.head = next && cross
+	if sw.head {
+		d.Urgent = append([]uint64{length}, d.Urgent...)
+	}
+	return d
+}
+
+// noteAsk is the table's Emit. mu held.
+func (sw *swarm) noteAsk(p *schedule.Peer, runs []schedule.Run) { sw.note(p, runs, false) }
+
+func (sw *swarm) note(p *schedule.Peer, runs []schedule.Run, cancel bool) {
+	from := len(sw.runs)
+	sw.runs = append(sw.runs, runs...)
+	sw.asks = append(sw.asks, ask{c: p.Tag.(*channel), from: from, to: len(sw.runs), cancel: cancel})
+}
+
+// tick lets time pass in the table. mu held.
+func (sw *swarm) tick(now time.Duration) {
+	sw.table.Tick(now, schedule.Actions{
+		Ask:    sw.noteAsk,
+		Cancel: func(p *schedule.Peer, runs []schedule.Run) { sw.note(p, runs, true) },
+		Silent: func(p *schedule.Peer) {
+			if p.Stalls() >= maxStalls {
+				sw.bad = append(sw.bad, p.Tag.(*channel))
+			}
+		},
+	})
+	for _, c := range sw.channels {
+		c.specials = slices.DeleteFunc(c.specials, func(s special) bool {
+			// hypercore 6 does not answer every one; an answer that did not help is not
+			// asked for again at once.
+			age := now - s.at
+			return age > specialTimeout || s.answered && age > specialPause
+		})
+	}
+}
+
+// arm keeps the timer running while something is in flight. mu held.
+func (sw *swarm) arm() {
+	if sw.ticking {
+		return
+	}
+	busy := sw.table.InFlight() > 0 || sw.now() < sw.resume
+	for _, c := range sw.channels {
+		busy = busy || len(c.specials) > 0
+	}
+	if !busy {
+		return
+	}
+	sw.ticking = true
+	if sw.timer == nil {
+		sw.timer = time.AfterFunc(schedule.TickInterval, func() {
+			sw.mu.Lock()
+			sw.ticking = false
+			sw.mu.Unlock()
+			sw.due.Store(true)
+			sw.kick()
+		})
+		return
+	}
+	sw.timer.Reset(schedule.TickInterval)
+}
+
+// say puts one ask on the wire. No lock is held: digests look at the feed.
+func (sw *swarm) say(a *ask) {
+	c := a.c
+	switch {
+	case a.want:
+		c.send(func(b []byte) []byte {
+			return wire.AppendWant(b, c.local, wire.Want{Start: uint64(a.from) * regionBlocks, Length: regionBlocks})
+		})
+	case a.hash:
+		m := wire.Request{Index: a.index, Bytes: a.pos, Hash: true}
+		c.send(func(b []byte) []byte { return wire.AppendRequest(b, c.local, m) })
+	case a.cancel:
+		for _, r := range sw.runs[a.from:a.to] {
+			for i := r.Start; i < r.End; i++ {
+				c.send(func(b []byte) []byte { return wire.AppendCancel(b, c.local, wire.Cancel{Index: i}) })
+			}
+		}
+	default:
+		for _, r := range sw.runs[a.from:a.to] {
+			sw.request(c, r)
+		}
+	}
+}
+
+// request asks for a run of blocks.
+func (sw *swarm) request(c *channel, r schedule.Run) {
+	native := c.s.o.Dialect == Native
+	for r.Start < r.End {
+		end := min(r.End, r.Start+256)
+		var digests [256]uint64
+		for i := r.Start; i < end; i++ {
+			// A native remote remembers what it has sent: what the first of a run
+			// tells is enough.
+			if !native || i == r.Start {
+				digests[i-r.Start] = sw.f.Digest(i)
+			}
+		}
+		c.send(func(b []byte) []byte {
+			for i := r.Start; i < end; i++ {
+				b = wire.AppendRequest(b, c.local, wire.Request{Index: i, Nodes: digests[i-r.Start]})
+			}
+			return b
+		})
+		r.Start = end
+	}
+}
+
+// special sends the requests that are not for blocks: lengths, links, seeks. mu
+// held.
+func (sw *swarm) special(length uint64, now time.Duration) {
+	d := &sw.demand
+	want := d.MinLen
+	for _, b := range d.Blocks {
+		if b >= length {
+			want = max(want, b+1)
+			break
+		}
+	}
+	if want > length && !sw.head {
+		for _, c := range sw.channels {
+			if c.peer == nil || !c.begun || c.length < want {
+				continue
+			}
+			if i, ok := c.peer.HasBetween(length, ^uint64(0)); ok && sw.addSpecial(c, special{index: i, at: now}) {
+				break
+			}
+		}
+	}
+	for _, b := range d.Links {
+		sw.askSpecial(special{index: b, at: now}, func(c *channel) bool { return c.length > b })
+	}
+	for _, pos := range d.Seeks {
+		for _, c := range sw.channels {
+			if c.peer == nil || !c.begun {
+				continue
+			}
+			if i, ok := c.peer.HasBetween(0, ^uint64(0)); ok && sw.addSpecial(c, special{index: i, bytes: pos, at: now}) {
+				break
+			}
+		}
+	}
+}
+
+// askSpecial sends a hash request to one remote that fits, unless it is under way
+// already. mu held.
+func (sw *swarm) askSpecial(sp special, fits func(c *channel) bool) {
+	for _, c := range sw.channels {
+		for _, s := range c.specials {
+			if s.bytes == 0 && s.index == sp.index {
+				return
+			}
+		}
+	}
+	for _, c := range sw.channels {
+		if c.peer != nil && c.begun && fits(c) && sw.addSpecial(c, sp) {
+			return
+		}
+	}
+}
+
+// addSpecial sends one on a channel. mu held.
+func (sw *swarm) addSpecial(c *channel, sp special) bool {
+	if len(c.specials) >= maxSpecial {
+		return false
+	}
+	for _, s := range c.specials {
+		if s.bytes == sp.bytes && (sp.bytes > 0 || s.index == sp.index) {
+			return true // under way
+		}
+	}
+	c.specials = append(c.specials, sp)
+	sw.asks = append(sw.asks, ask{c: c, hash: true, index: sp.index, pos: sp.bytes})
+	return true
+}
+
+var _ feed.Replicator = (*swarm)(nil)

@@ -1,0 +1,365 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/protocol/schedule"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+const (
+	// batchBytes and batchBlocks are how much is handed on in one piece while more
+	// is coming in.
+	batchBytes  = 1 << 20
+	batchBlocks = 2048
+	// arenaNodes is how many nodes are allocated at a time.
+	arenaNodes = 1024
+)
+
+// batch is blocks of one channel on their way from the reader to the feed. Their
+// values lie in the slabs, which it holds.
+type batch struct {
+	c      *channel
+	proofs []feed.Proof
+	nodes  []merkle.Node // of the proofs; a new array when this one is full
+	slabs  []*wire.Slab
+	bytes  int
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) full() bool { return b.bytes >= batchBytes || len(b.proofs) >= batchBlocks }
+
+// free gives the slabs back, and the batch.
+func (b *batch) free() {
+	for _, s := range b.slabs {
+		s.Release()
+	}
+	clear(b.slabs)
+	clear(b.proofs)
+	*b = batch{proofs: b.proofs[:0], nodes: b.nodes[:0], slabs: b.slabs[:0]}
+	batches.Put(b)
+}
+
+// room makes room for n more nodes without moving those that are there.
+func (b *batch) room(n int) {
+	if cap(b.nodes)-len(b.nodes) < n {
+		b.nodes = make([]merkle.Node, 0, max(arenaNodes, n))
+	}
+}
+
+// into returns the batch that is being filled for a channel.
+func (s *Stream) into(c *channel) *batch {
+	if s.filling != nil && s.filling.c != c {
+		s.flush()
+	}
+	if s.filling == nil {
+		s.filling = batches.Get().(*batch)
+		s.filling.c = c
+	}
+	b := s.filling
+	slab := s.r.Slab()
+	if n := len(b.slabs); n == 0 || b.slabs[n-1] != slab {
+		slab.Retain()
+		b.slabs = append(b.slabs, slab)
+	}
+	return b
+}
+
+// onData takes a block, or a proof without one. Reading goroutine.
+func (s *Stream) onData(c *channel, body []byte) error {
+	b := s.into(c)
+	b.room(wire.MaxNodes)
+	m := wire.DataOf[merkle.Node]{Nodes: b.nodes[len(b.nodes):]}
+	if err := wire.ParseData(body, &m); err != nil {
+		return s.garbled("data", err)
+	}
+	if !m.HasValue && len(m.Nodes) == 0 {
+		return s.blame("data", ErrEmptyData)
+	}
+	p := feed.Proof{Index: m.Index, Nodes: m.Nodes[:len(m.Nodes):len(m.Nodes)], Signature: m.Signature}
+	if m.HasValue {
+		p.Value = m.Value
+	}
+	b.nodes = b.nodes[:len(b.nodes)+len(m.Nodes)]
+	b.proofs = append(b.proofs, p)
+	b.bytes += len(body)
+	return nil
+}
+
+// flush hands the batch to the receiver. It waits while too much is waiting
+// there: so much is not read from the connection. False if the stream has ended.
+func (s *Stream) flush() bool {
+	b := s.filling
+	s.filling = nil
+	if b == nil {
+		return true
+	}
+	if len(b.proofs) == 0 {
+		b.free()
+		return true
+	}
+	for s.pending.Load() > maxPending {
+		select {
+		case <-s.taken:
+		case <-s.done:
+			b.free()
+			return false
+		}
+	}
+	s.pending.Add(int64(b.bytes))
+	select {
+	case s.inbox <- b:
+		return true
+	case <-s.done:
+		b.free()
+		return false
+	}
+}
+
+// drain waits until the receiver has worked off what was read before the
+// remote's end.
+func (s *Stream) drain(ctx context.Context) {
+	for s.pending.Load() > 0 {
+		select {
+		case <-s.taken:
+		case <-s.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// receive verifies and stores what the reader hands over.
+func (s *Stream) receive(ctx context.Context) {
+	var held *batch // taken from the inbox, of another channel
+	defer func() {
+		if held != nil {
+			held.free()
+		}
+		for {
+			select {
+			case b := <-s.inbox:
+				b.free()
+			default:
+				return
+			}
+		}
+	}()
+	for {
+		b := held
+		held = nil
+		if b == nil {
+			select {
+			case b = <-s.inbox:
+			case <-s.done:
+				return
+			}
+		}
+		// What has come meanwhile for the same channel goes with it.
+		size := b.bytes
+	more:
+		for b.bytes < batchBytes && len(b.proofs) < batchBlocks {
+			select {
+			case next := <-s.inbox:
+				if next.c != b.c {
+					held = next
+					break more
+				}
+				b.proofs = append(b.proofs, next.proofs...)
+				b.slabs = append(b.slabs, next.slabs...)
+				b.bytes += next.bytes
+				size += next.bytes
+				next.slabs = next.slabs[:0]
+				next.nodes = nil // they are b's now
+				next.free()
+			default:
+				break more
+			}
+		}
+		err := b.c.sw.take(ctx, b)
+		b.free()
+		s.pending.Add(-int64(size))
+		select {
+		case s.taken <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			s.fail(err)
+			return
+		}
+	}
+}
+
+// take applies a batch: what was asked for is verified and stored, and the next
+// blocks are asked for while that happens.
+func (sw *swarm) take(ctx context.Context, b *batch) error {
+	c := b.c
+	keep, err := sw.arrived(c, b.proofs)
+	if err != nil {
+		return err
+	}
+	sw.kick()
+	for len(keep) > 0 {
+		n, err := sw.f.Apply(ctx, keep)
+		if n > 0 {
+			sw.count(c, keep[:n])
+		}
+		keep = keep[n:]
+		if err == nil {
+			break
+		}
+		if len(keep) == 0 {
+			return nil
+		}
+		if errors.Is(err, feed.ErrUnlinked) {
+			// Nobody's fault: it is asked for again, after what links it.
+			sw.release(keep)
+			sw.reopen(c)
+			return nil
+		}
+		sw.release(keep)
+		switch {
+		case errors.Is(err, feed.ErrInvalidProof):
+			return c.s.blame("data", err)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		sw.failed(c)
+		return nil
+	}
+	sw.kick()
+	return nil
+}
+
+// failed pauses the feed after an error of ours: the disk is full, say. The
+// stream and its other feeds go on. What the remote believes we have stored was
+// not, so the channel is opened anew.
+func (sw *swarm) failed(c *channel) {
+	sw.mu.Lock()
+	sw.resume = sw.now() + failPause
+	sw.mu.Unlock()
+	sw.reopen(c)
+}
+
+// reopen closes a channel on both sides and opens it again: the remote forgets
+// what it has sent. hypercore 6 does not keep that in mind in the first place.
+func (sw *swarm) reopen(c *channel) {
+	if c.s.o.Dialect == Native {
+		c.s.closeChannel(c, false)
+		if err := c.s.offer(sw); err != nil && err != ErrClosed {
+			c.s.fail(err)
+		}
+	}
+}
+
+// arrived tells the table what has come and returns what is to be applied: all
+// that was asked for.
+func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) {
+	now := sw.now()
+	keep := proofs[:0]
+	var cancels []cancel
+	sw.mu.Lock()
+	for i := range proofs {
+		p := &proofs[i]
+		if c.peer == nil {
+			break
+		}
+		if p.Value == nil {
+			if c.answerSpecial(p.Index) {
+				keep = append(keep, *p)
+			} else if c.tally.unasked++; c.tally.unasked > maxUnasked {
+				sw.mu.Unlock()
+				return nil, c.s.blame("data", ErrUnasked)
+			}
+			continue
+		}
+		for _, o := range sw.table.Others(c.peer, p.Index) {
+			cancels = append(cancels, cancel{o.Tag.(*channel), p.Index})
+		}
+		if c.peer.Arrived(p.Index, len(p.Value), now) != schedule.Unasked {
+			keep = append(keep, *p)
+			c.tally.unasked = 0
+			continue
+		}
+		if c.tally.unasked++; c.tally.unasked > maxUnasked {
+			sw.mu.Unlock()
+			return nil, c.s.blame("data", ErrUnasked)
+		}
+	}
+	sw.mu.Unlock()
+	for _, x := range cancels {
+		if x.c.s.o.Dialect == Native {
+			x.c.send(func(b []byte) []byte { return wire.AppendCancel(b, x.c.local, wire.Cancel{Index: x.index}) })
+		}
+	}
+	return keep, nil
+}
+
+type cancel struct {
+	c     *channel
+	index uint64
+}
+
+// answerSpecial marks the hash or seek request that an answer belongs to; false
+// if there is none. sw.mu held.
+func (c *channel) answerSpecial(index uint64) bool {
+	seek := -1
+	for i := range c.specials {
+		s := &c.specials[i]
+		if s.answered {
+			continue
+		}
+		if s.bytes == 0 && s.index == index {
+			s.answered = true
+			return true
+		}
+		if s.bytes > 0 && seek < 0 {
+			seek = i
+		}
+	}
+	if seek >= 0 {
+		c.specials[seek].answered = true
+		return true
+	}
+	return false
+}
+
+// release gives blocks that were not stored back to be asked for again.
+func (sw *swarm) release(proofs []feed.Proof) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if sw.table == nil {
+		return
+	}
+	for i := range proofs {
+		if proofs[i].Value != nil {
+			sw.table.Release(proofs[i].Index, proofs[i].Index+1)
+		}
+	}
+}
+
+// count notes what was received.
+func (sw *swarm) count(c *channel, proofs []feed.Proof) {
+	n, bytes := uint64(0), uint64(0)
+	for i := range proofs {
+		if proofs[i].Value != nil {
+			n++
+			bytes += uint64(len(proofs[i].Value))
+		}
+	}
+	sw.mu.Lock()
+	c.tally.downBlocks += n
+	c.tally.downBytes += bytes
+	sw.mu.Unlock()
+}
+
+// onDataRange takes adjacent blocks with one proof.
+func (s *Stream) onDataRange(c *channel, body []byte) error {
+	return nil
+}

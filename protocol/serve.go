@@ -1,0 +1,307 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+const (
+	// jobsAtOnce is how many jobs the server takes from the queue in one go. The
+	// others can still be cancelled.
+	jobsAtOnce = 256
+	// smallBlock is the size below which neighbouring blocks are read together and
+	// copied; larger ones are read to where they are sent from.
+	smallBlock = 16 << 10
+	// readAhead is how much is read together.
+	readAhead = 256 << 10
+	// frameRest is room for the parts of a Data besides value and tail.
+	frameRest = 64
+)
+
+// server answers the remote's requests, oldest first, into large pieces that the
+// writer writes. It is one goroutine.
+type server struct {
+	s       *Stream
+	piece   *wire.Slab
+	target  int
+	proof   feed.Proof
+	scratch []byte
+	sizes   []uint64
+	bits    []byte
+	// Blocks read ahead: scratch holds them, sizes tells theirs.
+	ahead struct {
+		c          *channel
+		start, end uint64
+		off        int
+	}
+}
+
+// serve runs until the stream ends.
+func (s *Stream) serve(context.Context) {
+	sv := &server{s: s}
+	defer func() {
+		if sv.piece != nil {
+			sv.piece.Release()
+		}
+	}()
+	var list []job
+	for {
+		list = s.jobs.take(list[:0], jobsAtOnce, false)
+		if len(list) == 0 {
+			// Nothing more is asked for: what there is goes out.
+			if !sv.flush() {
+				return
+			}
+			sv.scratch, sv.bits = trimBuffer(sv.scratch), trimBuffer(sv.bits)
+			if list = s.jobs.take(list[:0], jobsAtOnce, true); len(list) == 0 {
+				s.jobs.mu.Lock()
+				closed := s.jobs.closed
+				s.jobs.mu.Unlock()
+				if closed {
+					return
+				}
+				continue
+			}
+		}
+		sv.target = s.out.size()
+		sv.ahead.c = nil
+		for i := range list {
+			if !sv.do(list, i) {
+				return
+			}
+		}
+	}
+}
+
+// trimBuffer drops a large buffer when it is idle.
+func trimBuffer(b []byte) []byte {
+	if cap(b) > 4096 {
+		return nil
+	}
+	return b[:0]
+}
+
+// flush hands the piece to the writer.
+func (sv *server) flush() bool {
+	p := sv.piece
+	sv.piece = nil
+	if p == nil {
+		return true
+	}
+	if len(p.B) == 0 {
+		p.Release()
+		return true
+	}
+	return sv.s.out.piece(p)
+}
+
+// room makes room for n bytes in the piece.
+func (sv *server) room(n int) bool {
+	if sv.piece != nil && cap(sv.piece.B)-len(sv.piece.B) < n {
+		if !sv.flush() {
+			return false
+		}
+	}
+	if sv.piece == nil {
+		sv.piece = wire.NewSlab(max(sv.target, n))
+	}
+	return true
+}
+
+// do answers list[i]. False: the stream has ended.
+func (sv *server) do(list []job, i int) bool {
+	j := &list[i]
+	c := j.c
+	if !c.open.Load() {
+		return true
+	}
+	switch j.kind {
+	case jobWant:
+		sv.bits = c.showMap(j.index, j.n, sv.bits)
+		return true
+	case jobBytes:
+		if j.n == c.lastBytes {
+			return true // as hypercore 6: the same question again has no answer
+		}
+		c.lastBytes = j.n
+		return sv.hash(j)
+	case jobHash:
+		return sv.hash(j)
+	case jobRange:
+		for k := uint64(0); k < j.n; k++ {
+			one := job{c: c, index: j.index + k, kind: jobBlock}
+			switch k {
+			case 0:
+				one.digest = j.digest
+			case j.n - 1:
+				one.digest = j.last
+			}
+			if !sv.block(&one, int(min(j.n-k, 1<<20))) {
+				return false
+			}
+		}
+		return true
+	}
+	// How many neighbours follow: they are read together.
+	n := 1
+	for i+n < len(list) && list[i+n].kind == jobBlock && list[i+n].c == c && list[i+n].index == j.index+uint64(n) {
+		n++
+	}
+	return sv.block(j, n)
+}
+
+// hash answers a request for a hash, or by byte offset.
+func (sv *server) hash(j *job) bool {
+	c := j.c
+	req := feed.ProofRequest{Index: j.index, Digest: j.digest, Hash: j.hash}
+	if j.kind == jobBytes {
+		req.Bytes = j.n
+	}
+	// The answer does not build on what earlier answers have brought, so that a
+	// remote that lost track can ask for everything.
+	var remote merkle.MutableBits
+	if c.s.o.Dialect == V6 {
+		remote = &c.marks
+	}
+	if err := c.sw.f.Prove(req, remote, &sv.proof); err != nil {
+		return sv.refuse(c, j.index, j, err)
+	}
+	if !j.hash {
+		return sv.data(c, &sv.proof)
+	}
+	tail := wire.DataTailLen(sv.proof.Nodes, sv.proof.Signature)
+	if !sv.room(frameRest + tail) {
+		return false
+	}
+	b := wire.AppendDataHeader(sv.piece.B, c.local, sv.proof.Index, -1, tail)
+	sv.piece.B = wire.AppendDataTail(b, sv.proof.Nodes, sv.proof.Signature)
+	return sv.full()
+}
+
+// block answers a request for a block; n blocks from it on will be asked for.
+func (sv *server) block(j *job, n int) bool {
+	c := j.c
+	req := feed.ProofRequest{Index: j.index, Digest: j.digest}
+	if err := c.sw.f.Prove(req, &c.marks, &sv.proof); err != nil {
+		return sv.refuse(c, j.index, j, err)
+	}
+	if sv.aheadHas(c, j.index) {
+		return sv.data(c, &sv.proof)
+	}
+	if n > 1 {
+		sv.readAhead(c, j.index, n)
+	}
+	return sv.data(c, &sv.proof)
+}
+
+func (sv *server) aheadHas(c *channel, i uint64) bool {
+	return sv.ahead.c == c && sv.ahead.start == i && i < sv.ahead.end
+}
+
+// readAhead reads small neighbours together.
+func (sv *server) readAhead(c *channel, i uint64, n int) {
+	sv.ahead.c = nil
+	size, err := c.sw.f.BlockSize(i)
+	if err != nil || size > smallBlock {
+		return
+	}
+	n = min(n, max(1, readAhead/max(1, int(size))), 1024)
+	b, sizes, err := c.sw.f.ReadBlocks(sv.scratch[:0], i, uint64(n), sv.sizes[:0])
+	if err != nil {
+		return // one of them is missing or broken: each for itself
+	}
+	sv.scratch, sv.sizes = b, sizes
+	sv.ahead.c, sv.ahead.start, sv.ahead.end, sv.ahead.off = c, i, i+uint64(n), 0
+}
+
+// data sends a block with its proof.
+func (sv *server) data(c *channel, p *feed.Proof) bool {
+	tail := wire.DataTailLen(p.Nodes, p.Signature)
+	var value []byte
+	var size uint64
+	ahead := sv.aheadHas(c, p.Index)
+	if ahead {
+		size = sv.sizes[len(sv.sizes)-int(sv.ahead.end-p.Index)]
+		value = sv.scratch[sv.ahead.off : sv.ahead.off+int(size)]
+		sv.ahead.start++
+		sv.ahead.off += int(size)
+	} else {
+		var err error
+		if size, err = c.sw.f.BlockSize(p.Index); err != nil {
+			return sv.refuse(c, p.Index, nil, err)
+		}
+	}
+	if wire.DataPayloadLen(c.local, p.Index, int(size), tail) > wire.MaxFrame {
+		return sv.refuse(c, p.Index, nil, feed.ErrTooLarge)
+	}
+	if !sv.room(frameRest + int(size) + tail) {
+		return false
+	}
+	mark := len(sv.piece.B)
+	b := wire.AppendDataHeader(sv.piece.B, c.local, p.Index, int(size), tail)
+	if ahead {
+		b = append(b, value...)
+	} else {
+		at := len(b)
+		var err error
+		if b, err = c.sw.f.ReadBlock(b, p.Index); err != nil || len(b)-at != int(size) {
+			sv.piece.B = b[:mark]
+			return sv.refuse(c, p.Index, nil, err)
+		}
+	}
+	sv.piece.B = wire.AppendDataTail(b, p.Nodes, p.Signature)
+	if c.s.o.Dialect == Native {
+		c.remember(p)
+	}
+	c.tally.upBlocks.Add(1)
+	c.tally.upBytes.Add(size)
+	c.sw.f.ReportUpload(p.Index, size)
+	return sv.full()
+}
+
+// remember marks what the remote has once it has taken an answer in. Native
+// remotes take every answer in, in order; hypercore 6 may not.
+func (c *channel) remember(p *feed.Proof) {
+	merkle.SetNode(&c.marks, 2*p.Index)
+	for i := range p.Nodes {
+		merkle.SetNode(&c.marks, p.Nodes[i].Index)
+	}
+}
+
+// full hands the piece on when it is.
+func (sv *server) full() bool {
+	if len(sv.piece.B) >= sv.target {
+		return sv.flush()
+	}
+	return true
+}
+
+// refuse answers that a block will not come.
+func (sv *server) refuse(c *channel, index uint64, j *job, err error) bool {
+	reason := wire.ReasonFailed
+	if errors.Is(err, feed.ErrNotLocal) {
+		reason = wire.ReasonNotHere
+	}
+	if !sv.room(frameRest) {
+		return false
+	}
+	if c.s.o.Dialect == V6 {
+		if j == nil || j.kind == jobBlock {
+			sv.piece.B = wire.AppendUnhave(sv.piece.B, c.local, wire.Unhave{Start: index, Length: 1})
+		}
+		return sv.full()
+	}
+	m := wire.NoData{Index: index, Length: 1, Reason: reason}
+	if j != nil {
+		m.Hash = j.hash
+		if j.kind == jobBytes {
+			m.Bytes = j.n
+		}
+	}
+	sv.piece.B = wire.AppendNoData(sv.piece.B, c.local, m)
+	return sv.full()
+}

@@ -1,0 +1,230 @@
+package protocol
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol/schedule"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// swarm is one feed and all remotes that have it open. It is the feed's
+// Replicator. Its table exists while somebody can be asked.
+type swarm struct {
+	// constant
+	e   *Engine
+	f   *feed.Feed
+	key feed.Key
+	dk  feed.DiscoveryKey
+	o   FeedOptions
+
+	born  time.Time
+	known atomic.Uint64 // highest announced length
+	kicks atomic.Int64  // calls of kick that wait; whoever makes it 1 does the work
+	dirty atomic.Bool   // the demand has changed
+	due   atomic.Bool   // the timer has fired
+
+	mu       sync.Mutex
+	detach   func()
+	channels []*channel // joined
+	table    *schedule.Table
+	seed     uint64
+	timer    *time.Timer
+	ticking  bool
+	closed   error // not nil: no more
+	exts     []*Extension
+	resume   time.Duration // nothing is asked for before: storing has failed
+	ended    []*channel    // done, to be closed by pump
+
+	// of the goroutine that pumps
+	demand feed.Demand
+	length uint64 // the feed's, as the table's demand was made for
+	cross  bool   // the table's demand ends at length and goes on with one block
+	head   bool   // that block is among the table's urgent ones
+	bad    []*channel
+	asks   []ask
+	runs   []schedule.Run
+}
+
+func newSwarm(e *Engine, f *feed.Feed, key feed.Key, o FeedOptions) *swarm {
+	return &swarm{e: e, f: f, key: key, dk: key.Discovery(), o: o, born: time.Now(), seed: rand.Uint64()}
+}
+
+// now is the time on the swarm's clock.
+func (sw *swarm) now() time.Duration { return time.Since(sw.born) }
+
+// downloads reports whether blocks are asked for on a stream.
+func (sw *swarm) downloads(s *Stream) bool {
+	return !sw.o.NoDownload && !s.o.NoDownload && (sw.o.Download || !sw.f.Writable())
+}
+
+// uploads reports whether blocks are announced and sent on a stream.
+func (sw *swarm) uploads(s *Stream) bool { return !sw.o.NoUpload && !s.o.NoUpload }
+
+// join adds a channel; false if the feed is gone.
+func (sw *swarm) join(c *channel) bool {
+	down := sw.downloads(c.s)
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if sw.closed != nil {
+		return false
+	}
+	if down {
+		sw.makeTable()
+		l := schedule.Limits{Blocks: maxInFlight, Cancels: c.s.o.Dialect == Native}
+		if c.s.o.Dialect == V6 {
+			l.Blocks = maxInFlightV6
+		}
+		c.peer = sw.table.AddPeer(l)
+		c.peer.Tag = c
+		sw.dirty.Store(true)
+	}
+	sw.channels = append(sw.channels, c)
+	c.open.Store(true)
+	return true
+}
+
+// makeTable makes the table and fills in what is here. mu held.
+func (sw *swarm) makeTable() {
+	if sw.table != nil {
+		return
+	}
+	t := schedule.New(sw.seed)
+	const step = 8 * regionBytes
+	var bits []byte
+	length := sw.f.Len()
+	for start := uint64(0); start < length; start += step {
+		bits = sw.f.Bitmap(bits[:0], start, (min(step, length-start)+7)&^7)
+		t.HereBits(start, bits)
+	}
+	if st := sw.f.Stats(); st.Length > 0 {
+		t.SeedBlockSize(float64(st.ByteLength) / float64(st.Length))
+	}
+	sw.table = t
+	sw.length = ^uint64(0) // make the demand anew
+}
+
+// leave takes a channel out; what was asked of it is asked of others at once.
+func (sw *swarm) leave(c *channel) {
+	sw.mu.Lock()
+	i := slices.Index(sw.channels, c)
+	if i < 0 {
+		sw.mu.Unlock()
+		return
+	}
+	c.open.Store(false)
+	sw.channels = slices.Delete(sw.channels, i, i+1)
+	if c.peer != nil {
+		sw.table.RemovePeer(c.peer)
+		c.peer = nil
+		c.specials = nil
+		if sw.table.Peers() == 0 {
+			sw.table = nil
+		}
+	}
+	sw.raise()
+	sw.mu.Unlock()
+	sw.kick()
+}
+
+// raise recomputes the known length. mu held.
+func (sw *swarm) raise() {
+	n := uint64(0)
+	for _, c := range sw.channels {
+		n = max(n, c.length)
+	}
+	sw.known.Store(n)
+}
+
+// close ends the swarm: all channels are closed, the streams live on.
+func (sw *swarm) close(cause error) {
+	sw.mu.Lock()
+	if sw.closed != nil {
+		sw.mu.Unlock()
+		return
+	}
+	sw.closed = cause
+	channels := slices.Clone(sw.channels)
+	detach := sw.detach
+	if sw.timer != nil {
+		sw.timer.Stop()
+	}
+	sw.mu.Unlock()
+	sw.e.drop(sw)
+	for _, c := range channels {
+		c.s.closeChannel(c, true)
+	}
+	if detach != nil {
+		detach()
+	}
+}
+
+// The feed calls these; see feed.Replicator.
+
+// DemandChanged asks for what readers wait for.
+func (sw *swarm) DemandChanged() {
+	sw.dirty.Store(true)
+	sw.kick()
+}
+
+// Available announces blocks.
+func (sw *swarm) Available(start, end uint64) {
+	sw.mu.Lock()
+	if sw.table != nil {
+		sw.table.Here(start, end)
+	}
+	for _, c := range sw.channels {
+		if c.wanted.Load() && sw.uploads(c.s) {
+			c.announce(start, end)
+		}
+	}
+	sw.mu.Unlock()
+}
+
+// Cleared takes back what was announced.
+func (sw *swarm) Cleared(start, end uint64) {
+	sw.mu.Lock()
+	if sw.table != nil {
+		sw.table.Gone(start, end)
+	}
+	for _, c := range sw.channels {
+		if c.wanted.Load() && sw.uploads(c.s) {
+			local := c.local
+			c.send(func(b []byte) []byte {
+				return wire.AppendUnhave(b, local, wire.Unhave{Start: start, Length: end - start})
+			})
+		}
+	}
+	sw.dirty.Store(true)
+	sw.mu.Unlock()
+	sw.kick()
+}
+
+// KnownLen returns the highest length announced by remotes that are connected.
+func (sw *swarm) KnownLen() uint64 { return sw.known.Load() }
+
+// FeedClosed closes the channels.
+func (sw *swarm) FeedClosed(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	sw.close(cause)
+}
+
+// kick makes somebody pump: the caller, or who is at it already.
+func (sw *swarm) kick() {
+	if sw.kicks.Add(1) > 1 {
+		return
+	}
+	for {
+		n := sw.kicks.Load()
+		sw.pump()
+		if sw.kicks.CompareAndSwap(n, 0) {
+			return
+		}
+	}
+}
