@@ -29,7 +29,7 @@ func (f *Feed) Repaired() RepairReport {
 // the files and verify, from the roots down; with Options.Repair, blocks that are
 // marked and do not verify lose their bit.
 func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
-	w := walker{f: f, ctx: ctx, from: from, all: f.opts.Repair}
+	w := restorer{walker: walker{f: f, ctx: ctx}, from: from, all: f.opts.Repair}
 	if w.all {
 		w.from = 0
 	}
@@ -49,69 +49,39 @@ func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
 	return nil
 }
 
-// walker goes down the tree as it is in the files.
-type walker struct {
-	f     *Feed
-	ctx   context.Context
-	from  uint64 // leaves before this block are left as they are
-	all   bool   // blocks that are marked are checked as well
-	buf   []byte
-	count int
-
-	chunk uint64 // number+1 of the chunk of level 0 that is in nodes
-	nodes [lastSlot * nodeSize]byte
-	have  int
-}
-
-// node is rawNode, which reads neighbours together.
-func (w *walker) node(n uint64) (node merkle.Node, ok bool, err error) {
-	k, s := locate(n)
-	if k.level > 0 {
-		return w.f.rawNode(n)
-	}
-	if w.chunk != k.number+1 {
-		w.chunk = 0
-		if w.have, err = readFull(w.f.files.tree, w.nodes[:], nodeOffset(n-uint64(s))); err != nil {
-			return node, false, w.f.fileError("read", treeName, err)
-		}
-		w.chunk = k.number + 1
-	}
-	b := w.nodes[s*nodeSize : (s+1)*nodeSize]
-	if (s+1)*nodeSize > w.have || isZero(b) {
-		return node, false, nil
-	}
-	node = getNode(n, b)
-	return node, node.Size <= merkle.MaxInt, nil
+// restorer makes bits of what is in the files.
+type restorer struct {
+	walker
+	from uint64 // leaves before this block are left as they are
+	all  bool   // blocks that are marked are checked as well
 }
 
 // walk visits everything below node n, which is verified and begins at byte off.
-func (w *walker) walk(n merkle.Node, off uint64) error {
+func (w *restorer) walk(n merkle.Node, off uint64) error {
 	if merkle.RightSpan(n.Index) < 2*w.from {
 		return nil
 	}
-	if w.count++; w.count&1023 == 0 {
-		if err := w.ctx.Err(); err != nil {
-			return err
-		}
+	if err := w.tick(); err != nil {
+		return err
 	}
-	left, right, inner := merkle.Children(n.Index)
-	if !inner {
+	if merkle.Depth(n.Index) == 0 {
 		return w.leaf(n, off)
 	}
-	l, ok1, err := w.node(left)
+	l, r, bad, ok, err := w.children(n, off)
 	if err != nil {
 		return err
 	}
-	r, ok2, err := w.node(right)
-	if err != nil {
-		return err
-	}
-	if p, err := merkle.Join(l, r); !ok1 || !ok2 || err != nil || p != n {
+	if !ok {
 		w.drop(n.Index)
 		return nil
 	}
-	w.f.image.SetTree(left, true)
-	w.f.image.SetTree(right, true)
+	for i := range bad {
+		w.f.repair.Nodes++
+		w.f.tree.set(&bad[i])
+		w.f.changes++
+	}
+	w.f.image.SetTree(l.Index, true)
+	w.f.image.SetTree(r.Index, true)
 	if err := w.walk(l, off); err != nil {
 		return err
 	}
@@ -119,7 +89,7 @@ func (w *walker) walk(n merkle.Node, off uint64) error {
 }
 
 // drop clears what is marked below node n: it cannot be verified.
-func (w *walker) drop(n uint64) {
+func (w *restorer) drop(n uint64) {
 	first, last := merkle.LeftSpan(n), merkle.RightSpan(n)
 	w.f.repair.Lost += w.f.image.SetData(first/2, last/2+1, false)
 	for i, ok := w.f.image.Tree.NextSet(first); ok && i <= last; i, ok = w.f.image.Tree.NextSet(i + 1) {
@@ -130,7 +100,7 @@ func (w *walker) drop(n uint64) {
 }
 
 // leaf checks the block of a verified leaf.
-func (w *walker) leaf(n merkle.Node, off uint64) error {
+func (w *restorer) leaf(n merkle.Node, off uint64) error {
 	i := n.Index / 2
 	marked := w.f.image.Data.Get(i)
 	if marked && !w.all {
@@ -148,27 +118,6 @@ func (w *walker) leaf(n merkle.Node, off uint64) error {
 	}
 	w.f.image.SetData(i, i+1, ok)
 	return nil
-}
-
-// verifies reports whether the data file has the block of leaf n at off.
-func (w *walker) verifies(n merkle.Node, off uint64) (bool, error) {
-	have, err := size(w.f.files.data)
-	if err != nil {
-		return false, w.f.fileError("size of", dataName, err)
-	}
-	if off+n.Size > uint64(have) {
-		return false, nil
-	}
-	if uint64(cap(w.buf)) < n.Size {
-		w.buf = make([]byte, n.Size)
-	}
-	b := w.buf[:n.Size]
-	if m, err := readFull(w.f.files.data, b, int64(off)); err != nil {
-		return false, w.f.fileError("read", dataName, err)
-	} else if m < len(b) {
-		return false, nil
-	}
-	return merkle.Leaf(n.Index/2, b) == n, nil
 }
 
 // recoverTail takes over appends that were written but not committed: as long as
@@ -257,10 +206,10 @@ func (f *Feed) adopt(list []merkle.Node, sig [sigSize]byte) error {
 	off := f.acc.ByteLen()
 	var total uint64
 	for _, leaf := range list {
-		if _, err := w.verifies(leaf, off); err != nil { // reads it once more, into w.buf
+		if _, err := w.read(off, leaf.Size); err != nil {
 			return err
 		}
-		if _, err := f.files.data.WriteAt(w.buf[:leaf.Size], int64(off)); err != nil {
+		if _, err := f.files.data.WriteAt(w.buf, int64(off)); err != nil {
 			return f.fileError("write", dataName, err)
 		}
 		off += leaf.Size
