@@ -17,13 +17,13 @@
 // capability.go. The other side answers with its own only after it has verified
 // that; then follow Handshake and everything else:
 //
-//	 offers                                      knows the feed
-//	 Feed(dk, nonce, capability) ───────────────►  verified? else silence
-//	 verified? ◄───────────────────────────────── Feed, Handshake
-//	 Handshake, Want ───────────────────────────►
-//	        ◄──────────────────────────────────── Want, Have
-//	 Request ───────────────────────────────────►
-//	        ◄──────────────────────────────────── Data
+//	offers                                      knows the feed
+//	Feed(dk, nonce, capability) ───────────────►  verified? else silence
+//	verified? ◄───────────────────────────────── Feed, Handshake
+//	Handshake, Want ───────────────────────────►
+//	       ◄──────────────────────────────────── Want, Have
+//	Request ───────────────────────────────────►
+//	       ◄──────────────────────────────────── Data
 //
 // A remote that has not proven that it knows the public key learns nothing: to it
 // a feed that is here and one that is not look the same. Only an offer made on
@@ -32,17 +32,17 @@
 //
 // # Goroutines of a stream, and what they own
 //
-//	            conn
-//	     ┌───────┴────────┐
-//	   read            write ◄── outbox: small messages (any goroutine), pieces of blocks
-//	  parses,             ▲                              │ at most 2
-//	  dispatches          └──────────────────────────────┤
-//	     │  │                                            │
-//	     │  └── requests: ring, at most maxRequests ──► serve: proofs, values read straight
-//	     │                                                into the piece, oldest first
-//	     └──── Data, in batches, slabs not copied ─────► receive: feed.Apply, then asks for more
-//	           at most maxPending bytes
-//	  tick: keep-alive, timeouts
+//	          conn
+//	   ┌───────┴────────┐
+//	 read            write ◄── outbox: small messages (any goroutine), pieces of blocks
+//	parses,             ▲                              │ at most 2
+//	dispatches          └──────────────────────────────┤
+//	   │  │                                            │
+//	   │  └── requests: ring, at most maxRequests ──► serve: proofs, values read straight
+//	   │                                                into the piece, oldest first
+//	   └──── Data, in batches, slabs not copied ─────► receive: feed.Apply, then asks for more
+//	         at most maxPending bytes
+//	tick: keep-alive, timeouts
 //
 // read is the only dispatcher: it decides what is legal in which state. When a
 // queue is full it stops reading; the queues are larger than what a remote that
