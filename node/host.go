@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds"
@@ -39,6 +40,8 @@ const (
 	connGrace = 30 * time.Second
 	// localDial bounds dials within private ranges and on loopback.
 	localDial = 5 * time.Second
+	// nearUDPDelay is how long TCP has a head start on near addresses.
+	nearUDPDelay = 100 * time.Millisecond
 )
 
 // hosting is a libp2p host and what belongs to it.
@@ -106,7 +109,7 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, li
 		libp2p.Muxer(yamux.ID, &mux),
 		libp2p.ResourceManager(rm), libp2p.ConnectionManager(cm), libp2p.ConnectionGater(hs.gate),
 		libp2p.UserAgent(agent),
-		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(localDial)),
+		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(localDial), swarm.WithDialRanker(rank)),
 	}
 	if len(listen) == 0 {
 		opts[1] = libp2p.NoListenAddrs
@@ -150,6 +153,30 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, li
 		opts = append(opts, libp2p.NATPortMap())
 	}
 	return opts, nil
+}
+
+// rank orders the addresses of a peer for dialling. Near ones, on this
+// machine or in private ranges, are tried over TCP first: it carries some
+// three times what QUIC does for the same work, and a process that dies is
+// noticed at once. Others are ordered as libp2p does, QUIC first.
+func rank(addrs []ma.Multiaddr) []network.AddrDelay {
+	var near, far []ma.Multiaddr
+	for _, a := range addrs {
+		if !isRelayed(a) && (isLoopback(a) || isPrivate(a)) {
+			near = append(near, a)
+		} else {
+			far = append(far, a)
+		}
+	}
+	out := swarm.DefaultDialRanker(far)
+	for _, a := range near {
+		d := network.AddrDelay{Addr: a}
+		if _, err := a.ValueForProtocol(ma.P_TCP); err != nil {
+			d.Delay = nearUDPDelay
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // relays delivers candidates for AutoRelay: peers of the DHT.

@@ -129,21 +129,22 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	case <-p.n.ctx.Done():
 		return
 	}
+	ctx, redial := context.WithCancel(p.n.ctx)
+	defer redial()
 	p.mu.Lock()
-	st.dialing = true
-	st.tried = p.n.host.Peerstore().Addrs(st.id)
+	st.redial = redial
 	limit := min(dialTimeout<<min(st.fails, 10), dialTimeoutMax)
 	if time.Since(st.lost) < recentLoss {
 		limit = min(limit, 2*dialTimeout)
 	}
 	p.mu.Unlock()
 
-	err := p.dial(st, keys, limit)
+	err := p.dial(ctx, st, keys, limit)
 	<-p.slots
 
 	now := time.Now()
 	p.mu.Lock()
-	st.dialing = false
+	st.redial = nil
 	if p.closed || p.n.ctx.Err() != nil {
 		p.mu.Unlock()
 		return
@@ -151,6 +152,8 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	switch {
 	case err == nil:
 		st.err = nil
+	case ctx.Err() != nil: // a new address was found meanwhile
+		st.fails, st.next = 0, now
 	case errors.Is(err, errReplaced):
 		// The stream the peer opened meanwhile is kept.
 		st.next = now.Add(jitter(firstRetry))
@@ -172,9 +175,9 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	}
 }
 
-func (p *peers) dial(st *peerState, keys []feed.Key, limit time.Duration) error {
+func (p *peers) dial(ctx context.Context, st *peerState, keys []feed.Key, limit time.Duration) error {
 	h := p.n.host
-	ctx, cancel := context.WithTimeout(p.n.ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	ctx = network.WithAllowLimitedConn(ctx, "hypercore")
 	clearBackoff(h, st.id)

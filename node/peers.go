@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -22,6 +23,8 @@ const (
 	maxLinks    = 32
 	// maxDials run at a time.
 	maxDials = 16
+	// maxAddrs of one peer are remembered, to tell new ones.
+	maxAddrs = 64
 	// connTag protects connections that carry a stream.
 	connTag = "hypercore"
 	// addrTTL is how long addresses of a candidate are kept.
@@ -70,17 +73,17 @@ type peerState struct {
 	lan     bool // found by mDNS
 	topics  map[feed.DiscoveryKey]time.Time
 	link    *link
-	offered map[feed.Key]bool // on link
-	keeping bool              // a keeper runs
-	dialing bool
-	wake    chan struct{} // for the keeper
+	offered map[feed.Key]bool  // on link
+	keeping bool               // a keeper runs
+	redial  context.CancelFunc // ends the attempt under way for a new one; nil without
+	wake    chan struct{}      // for the keeper
 
 	seen    time.Time // last found or connected
 	lost    time.Time // when the last stream that was steady ended
 	fails   int
-	next    time.Time // not tried before
-	err     error     // of the last attempt, or the end of the last stream
-	tried   []ma.Multiaddr
+	next    time.Time      // not tried before
+	err     error          // of the last attempt, or the end of the last stream
+	addrs   []ma.Multiaddr // it was found at, up to maxAddrs
 	faults  int
 	refused time.Time // not welcome before
 	idle    time.Time // since when the link has no feed
@@ -200,15 +203,29 @@ func (p *peers) found(dk feed.DiscoveryKey, info peer.AddrInfo) {
 	}
 }
 
-// refresh notes that a peer was found again; an address that was not tried
-// yet ends its back-off. p.mu is held.
+// refresh notes that a peer was found again. An address not known before
+// ends its back-off, and means that a stream which is silent may be one with
+// a process that is no more. p.mu is held.
 func (p *peers) refresh(st *peerState, addrs []ma.Multiaddr) {
 	st.seen = time.Now()
-	if st.fails == 0 || st.dialing || !slices.ContainsFunc(addrs, func(a ma.Multiaddr) bool { return !ma.Contains(st.tried, a) }) {
-		return
+	fresh := false
+	for _, a := range addrs {
+		if len(st.addrs) < maxAddrs && !ma.Contains(st.addrs, a) {
+			st.addrs = append(st.addrs, a)
+			fresh = true
+		}
 	}
-	st.fails, st.next = 0, st.seen
-	signal(st.wake)
+	switch {
+	case !fresh:
+	case st.link != nil && st.seen.Sub(st.link.heard()) > time.Second:
+		st.link.probed = st.seen
+		p.goProbe([]*link{st.link})
+	case st.redial != nil:
+		st.redial() // what hangs on an old address must not keep the new one waiting
+	case st.fails > 0:
+		st.fails, st.next = 0, st.seen
+		signal(st.wake)
+	}
 }
 
 // offer offers the feeds the peer was not offered yet. p.mu is held.

@@ -18,14 +18,14 @@ const (
 	// silentAfter is how long a stream that was just receiving may be silent
 	// until its connection is probed: transports take half a minute and more
 	// to notice that the way is gone.
-	silentAfter = 5 * time.Second
+	silentAfter = 2 * time.Second
 	// busyWithin is how recently it must have received to be probed at all; a
 	// stream at rest has keep-alives.
 	busyWithin = time.Minute
 	// probeTimeout is how long a peer may take to answer.
-	probeTimeout = 4 * time.Second
+	probeTimeout = 3 * time.Second
 	// probeEvery is how often silence is looked for.
-	probeEvery = 2 * time.Second
+	probeEvery = time.Second
 )
 
 // probe asks the peer for a sign of life over the connection of a stream, and

@@ -140,7 +140,7 @@ func (j *Join) Status() JoinStatus {
 }
 
 func (st *peerState) status(n *Node, now time.Time) PeerStatus {
-	p := PeerStatus{ID: st.id, How: "incoming", Connected: connected(n.host, st.id), Stream: st.link != nil, Dialing: st.dialing, Fails: st.fails, Err: st.err}
+	p := PeerStatus{ID: st.id, How: "incoming", Connected: connected(n.host, st.id), Stream: st.link != nil, Dialing: st.redial != nil, Fails: st.fails, Err: st.err}
 	switch {
 	case st.fixed:
 		p.How = "fixed"
