@@ -130,7 +130,7 @@ func (s *Stream) finish(c *channel) {
 	end := s.finished >= want && len(s.channels) == 0 || s.o.ExpectedFeeds > 0 && s.finished >= want
 	s.mu.Unlock()
 	if end {
-		s.out.end()
+		s.push(job{kind: jobEnd})
 	}
 }
 

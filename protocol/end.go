@@ -45,6 +45,12 @@ func (c *channel) onInfo(body []byte) error {
 		}
 		return nil
 	}
+	// What the remote asked for before this is answered first.
+	return c.s.push(job{c: c, kind: jobInfo})
+}
+
+// onDone takes the remote's Info in its turn. Serving goroutine.
+func (c *channel) onDone() {
 	sw := c.sw
 	sw.mu.Lock()
 	if !c.gotInfo {
@@ -57,7 +63,6 @@ func (c *channel) onInfo(body []byte) error {
 	}
 	sw.mu.Unlock()
 	sw.kick()
-	return nil
 }
 
 // endIfDone closes a channel when both sides have said that they are done. mu

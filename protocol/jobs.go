@@ -15,6 +15,8 @@ const (
 	jobBytes                // the block that holds a byte; hash tells which of both
 	jobWant                 // our map of a region
 	jobRange                // adjacent blocks
+	jobInfo                 // nothing more on the channel
+	jobEnd                  // of ours: the stream is done
 )
 
 // job is one request of the remote that waits for its turn.

@@ -116,10 +116,21 @@ func (sv *server) room(n int) bool {
 func (sv *server) do(list []job, i int) bool {
 	j := &list[i]
 	c := j.c
+	if j.kind == jobEnd {
+		ok := sv.flush()
+		sv.s.out.end()
+		return ok
+	}
 	if !c.open.Load() {
 		return true
 	}
 	switch j.kind {
+	case jobInfo:
+		if !sv.flush() {
+			return false
+		}
+		c.onDone()
+		return true
 	case jobWant:
 		sv.bits = c.showMap(j.index, j.n, sv.bits)
 		return true

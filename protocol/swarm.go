@@ -59,7 +59,15 @@ func (sw *swarm) now() time.Duration { return time.Since(sw.born) }
 
 // downloads reports whether blocks are asked for on a stream.
 func (sw *swarm) downloads(s *Stream) bool {
-	return !sw.o.NoDownload && !s.o.NoDownload && (sw.o.Download || !sw.f.Writable())
+	switch {
+	case sw.o.NoDownload || s.o.NoDownload || sw.f.Writable() && !sw.o.Download:
+		return false
+	case s.o.Ends && sw.f.Static():
+		// A static feed that is complete never gets more: as its writer.
+		n := sw.f.Len()
+		return n == 0 || sw.f.NextMissing(0) < n
+	}
+	return true
 }
 
 // uploads reports whether blocks are announced and sent on a stream.
