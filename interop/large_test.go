@@ -1,0 +1,137 @@
+package interop
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
+)
+
+// big is one large feed.
+type big struct {
+	name   string
+	blocks uint64
+	batch  int
+	content
+}
+
+var bigs = []big{
+	{"1 GiB in 64 KiB blocks", 16384, 64, content{seed: 9, min: 64 << 10, max: 64 << 10}},
+	{"1,200,000 blocks of 10 to 60 bytes", 1200000, 4000, content{seed: 10, min: 10, max: 60}},
+}
+
+// TestLarge moves feeds of real size: directories both ways, and over TCP both
+// ways. It takes minutes and gigabytes: go test ./interop -run Large -large.
+func TestLarge(t *testing.T) {
+	d := js(t)
+	if !*large {
+		t.Skip("large feeds are run with -large or INTEROP_LARGE=1")
+	}
+	const theme = "Large feeds"
+	for _, b := range bigs {
+		check := obj{"seed": b.seed, "min": b.min, "max": b.max}
+
+		cases(t, theme, b.name+", directory written by npm", versions, func(t *testing.T, v string) {
+			dir := t.TempDir()
+			n := d.open(t, v, dir, npmOpts{})
+			n.generate(t, b.content, b.blocks, b.batch)
+			n.close(t)
+			f := openGo(t, dir, feed.Options{})
+			b.here(t, f, b.blocks)
+			appendGo(t, f, b.block(b.blocks))
+			closeGo(t, f)
+			n = d.open(t, v, dir, npmOpts{})
+			if n.Length != b.blocks+1 {
+				t.Fatalf("npm sees %d blocks", n.Length)
+			}
+			n.call(t, "check", check, nil)
+			n.verify(t)
+			n.close(t)
+		})
+
+		cases(t, theme, b.name+", directory written here", versions, func(t *testing.T, v string) {
+			dir := t.TempDir()
+			f := openGo(t, dir, feed.Options{})
+			generateGo(t, f, b.content, b.blocks, uint64(b.batch))
+			closeGo(t, f)
+			n, err := d.tryOpen(v, dir, npmOpts{})
+			if v == "6.22" && (err != nil || n.Length != b.blocks) {
+				if err == nil {
+					n.close(t)
+				}
+				reason(t, theme, b.name+", directory written here", v, "misreads bitfields of several pages, those of 6.26.0 too")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n.Length != b.blocks {
+				t.Fatalf("npm sees %d blocks", n.Length)
+			}
+			n.audit(t)
+			n.call(t, "check", check, nil)
+			n.verify(t)
+			n.append(t, b.block(b.blocks))
+			n.close(t)
+			f = openGo(t, dir, feed.Options{})
+			b.here(t, f, b.blocks+1)
+		})
+
+		for _, npmSeeds := range []bool{true, false} {
+			way := map[bool]string{true: "npm seeds", false: "npm downloads"}[npmSeeds]
+			cases(t, theme, b.name+", over TCP, "+way, wireVersions, func(t *testing.T, v string) {
+				var p pair
+				if npmSeeds {
+					n := d.open(t, v, t.TempDir(), npmOpts{})
+					n.generate(t, b.content, b.blocks, b.batch)
+					p = pair{n.refresh(t), openGo(t, t.TempDir(), feed.Options{Key: mustKey(t, n.Key)})}
+				} else {
+					f := openGo(t, t.TempDir(), feed.Options{})
+					generateGo(t, f, b.content, b.blocks, uint64(b.batch))
+					p = pair{d.open(t, v, t.TempDir(), npmOpts{Key: f.Key().String()}), f}
+				}
+				e := engineOf(t, p.go_)
+				began := time.Now()
+				connect(t, d, []*npmFeed{p.npm}, e, wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(p.go_)}})
+				if npmSeeds {
+					for p.go_.Downloaded(0, 0) < b.blocks {
+						if time.Since(began) > 15*time.Minute {
+							t.Fatalf("%d of %d blocks in 15 minutes", p.go_.Downloaded(0, 0), b.blocks)
+						}
+						time.Sleep(20 * time.Millisecond)
+					}
+				} else {
+					p.npm.call(t, "until", obj{"length": b.blocks, "blocks": b.blocks, "timeout": 15 * 60 * 1000}, nil)
+				}
+				t.Logf("%d blocks in %v", b.blocks, time.Since(began).Round(time.Millisecond))
+				if npmSeeds {
+					b.here(t, p.go_, b.blocks)
+				} else {
+					p.npm.call(t, "check", check, nil)
+					p.npm.verify(t)
+				}
+				p.npm.close(t)
+			})
+		}
+	}
+}
+
+// here checks every block against the content, and the signature.
+func (b big) here(t *testing.T, f *feed.Feed, length uint64) {
+	t.Helper()
+	if f.Len() != length || f.Downloaded(0, 0) != length {
+		t.Fatalf("%d of %d blocks, want %d", f.Downloaded(0, 0), f.Len(), length)
+	}
+	var want, got []byte
+	for i := range length {
+		want = b.stream(i, append(want[:0], make([]byte, b.size(i))...))
+		var err error
+		if got, err = f.ReadBlock(got[:0], i); err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Fatalf("block %d differs", i)
+		}
+	}
+	auditGo(t, f)
+}

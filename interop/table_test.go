@@ -1,0 +1,163 @@
+package interop
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var (
+	updateTable = flag.Bool("update-table", false, "write the table of results into README.md")
+	large       = flag.Bool("large", os.Getenv("INTEROP_LARGE") == "1", "run the cases with feeds of 1 GiB and of 1,200,000 blocks")
+	roundCount  = flag.Int("rounds", 200, "random rounds between npm and this on one directory")
+)
+
+// The npm versions, by the names js/hypercores.mjs gives them.
+var versions = []string{"6", "6.22", "7", "9"}
+
+// wireVersions are those that speak hypercore-protocol 6.
+var wireVersions = []string{"6", "6.22", "7"}
+
+// results is what the table is made of.
+var results struct {
+	sync.Mutex
+	themes []string
+	rows   map[string][]string          // theme → cases in order
+	cells  map[string]map[string]string // theme + case → version → text
+}
+
+// cases runs one case for each version, as subtest CASE/VERSION, and records
+// what came out. A subtest that has nothing to check says why with t.Skip.
+func cases(t *testing.T, theme, name string, list []string, run func(t *testing.T, version string)) {
+	t.Helper()
+	t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+		for _, v := range list {
+			t.Run(v, func(t *testing.T) {
+				defer func() {
+					switch {
+					case t.Failed():
+						record(theme, name, v, "**fails**")
+					case !t.Skipped():
+						record(theme, name, v, "pass")
+					}
+				}()
+				run(t, v)
+			})
+		}
+	})
+}
+
+// record sets a cell; the first text stays.
+func record(theme, name, version, text string) {
+	results.Lock()
+	defer results.Unlock()
+	if results.rows == nil {
+		results.rows = map[string][]string{}
+		results.cells = map[string]map[string]string{}
+	}
+	if !slices.Contains(results.themes, theme) {
+		results.themes = append(results.themes, theme)
+	}
+	if !slices.Contains(results.rows[theme], name) {
+		results.rows[theme] = append(results.rows[theme], name)
+	}
+	row := results.cells[theme+"\x00"+name]
+	if row == nil {
+		row = map[string]string{}
+		results.cells[theme+"\x00"+name] = row
+	}
+	if row[version] == "" {
+		row[version] = text
+	}
+}
+
+// reason ends a subtest whose case cannot hold with this version of npm; the
+// text becomes the cell. What it says was checked before by the subtest.
+func reason(t *testing.T, theme, name, version, text string) {
+	t.Helper()
+	if !t.Failed() {
+		record(theme, name, version, text)
+		t.Skip(text)
+	}
+}
+
+const (
+	tableBegin = "<!-- table: written by go test ./interop -update-table -large -->"
+	tableEnd   = "<!-- end of table -->"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if *updateTable {
+		if err := writeTable("README.md"); err != nil {
+			fmt.Fprintln(os.Stderr, "interop:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// writeTable replaces the table in the README by what this run found.
+func writeTable(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	begin, end := strings.Index(string(text), tableBegin), strings.Index(string(text), tableEnd)
+	if begin < 0 || end < begin {
+		return fmt.Errorf("%s: no place for the table", file)
+	}
+	names, err := releases()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.Write(text[:begin])
+	b.WriteString(tableBegin + "\n")
+	results.Lock()
+	defer results.Unlock()
+	for _, theme := range results.themes {
+		fmt.Fprintf(&b, "\n### %s\n\n| case |", theme)
+		for _, v := range versions {
+			fmt.Fprintf(&b, " %s |", names[v])
+		}
+		b.WriteString("\n|---|" + strings.Repeat("---|", len(versions)) + "\n")
+		for _, name := range results.rows[theme] {
+			fmt.Fprintf(&b, "| %s |", name)
+			for _, v := range versions {
+				cell := results.cells[theme+"\x00"+name][v]
+				if cell == "" {
+					cell = "–"
+				}
+				fmt.Fprintf(&b, " %s |", cell)
+			}
+			b.WriteString("\n")
+		}
+	}
+	b.WriteString("\n")
+	b.Write(text[end:])
+	return os.WriteFile(file, []byte(b.String()), 0o644)
+}
+
+// releases reads the exact versions from package.json.
+func releases() (map[string]string, error) {
+	text, err := os.ReadFile("package.json")
+	if err != nil {
+		return nil, err
+	}
+	var p struct{ Dependencies map[string]string }
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for v, pkg := range map[string]string{"6": "hypercore6", "6.22": "hypercore622", "7": "hypercore7", "9": "hypercore9"} {
+		names[v] = strings.TrimPrefix(p.Dependencies[pkg], "npm:hypercore@")
+	}
+	return names, nil
+}
