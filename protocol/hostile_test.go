@@ -1,0 +1,409 @@
+package protocol_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/protocol"
+	"github.com/go-hypercore/hypercore/protocol/protocoltest"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// raw is a remote that says what a test wants it to.
+type raw struct {
+	t    *testing.T
+	conn *protocoltest.Conn
+	r    *wire.Reader
+	id   []byte // its own
+	peer []byte // the other side's
+	done chan error
+	s    *protocol.Stream
+}
+
+// dial connects a raw remote to a side. The side may offer feeds.
+func dial(t *testing.T, b *side, id string, o protocol.StreamOptions) *raw {
+	ca, cb := protocoltest.Pipe(1 << 20)
+	o.LocalID, o.RemoteID, o.Label = b.id, []byte(id), id
+	s := b.e.NewStream(cb, o)
+	x := &raw{t: t, conn: ca, r: wire.NewReader(ca), id: []byte(id), peer: b.id, done: make(chan error, 1), s: s}
+	x.r.SetChannels(wire.MaxNativeChannels)
+	go func() { x.done <- s.Run(ctx) }()
+	return x
+}
+
+func (x *raw) send(b []byte) { x.conn.Write(b) }
+
+// feed opens a feed with a capability for key, as who.
+func (x *raw) feed(key feed.Key, who []byte) []byte {
+	nonce := bytes.Repeat([]byte{7}, wire.NonceLen)
+	c := protocol.Capability(key, who, x.peer, nonce)
+	return wire.AppendFeed(nil, 0, wire.Feed{DiscoveryKey: key.Discovery(), Nonce: nonce, Capability: c[:]})
+}
+
+// hello opens a feed properly.
+func (x *raw) hello(key feed.Key) {
+	x.send(x.feed(key, x.id))
+	x.send(wire.AppendHandshake(nil, 0, wire.Handshake{Live: true}))
+}
+
+// next returns the next frame of a type.
+func (x *raw) next(typ wire.Type) wire.Frame {
+	x.t.Helper()
+	for {
+		f, err := x.r.Next()
+		if err != nil {
+			x.t.Fatalf("waiting for %v: %v", typ, err)
+		}
+		if f.Type == typ {
+			return f
+		}
+	}
+}
+
+// TestUnproven: who knows only the discovery key, or has a capability recorded from somebody else,
+// or one meant for somebody else, gets not a byte, whether the feed is here or not.
+func TestUnproven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		f := b.create(10)
+		other := open(t, feed.Options{})
+		dk := f.DiscoveryKey()
+		nonce := bytes.Repeat([]byte{7}, wire.NonceLen)
+		open := func(c *[32]byte, n []byte) []byte {
+			m := wire.Feed{DiscoveryKey: dk, Nonce: n}
+			if c != nil {
+				m.Capability = c[:]
+			}
+			return wire.AppendFeed(nil, 0, m)
+		}
+		recorded := protocol.Capability(f.Key(), []byte("honest"), b.id, nonce)
+		forOther := protocol.Capability(f.Key(), []byte("evil"), []byte("c"), nonce)
+		echoed := protocol.Capability(f.Key(), b.id, []byte("evil"), nonce)
+		wrongKey := protocol.Capability(other.Key(), []byte("evil"), b.id, nonce)
+		for name, first := range map[string][]byte{
+			"nothing":       open(nil, nonce),
+			"no nonce":      open(&recorded, nil),
+			"recorded":      open(&recorded, nonce),
+			"for another":   open(&forOther, nonce),
+			"our own":       open(&echoed, nonce),
+			"another key":   open(&wrongKey, nonce),
+			"not here":      wire.AppendFeed(nil, 0, wire.Feed{DiscoveryKey: other.DiscoveryKey(), Nonce: nonce, Capability: recorded[:]}),
+			"really absent": (&raw{id: []byte("evil"), peer: b.id}).feed(other.Key(), []byte("evil")),
+		} {
+			x := dial(t, b, "evil", protocol.StreamOptions{})
+			x.send(first)
+			x.send(wire.AppendHandshake(nil, 0, wire.Handshake{Live: true}))
+			x.send(wire.AppendWant(nil, 0, wire.Want{Length: 1 << 20}))
+			x.send(wire.AppendRequest(nil, 0, wire.Request{Index: 3}))
+			x.send(wire.AppendRequest(nil, 0, wire.Request{Index: 3, Hash: true}))
+			time.Sleep(5 * time.Second)
+			appendBlocks(t, f, 1) // nor is anything announced
+			time.Sleep(5 * time.Second)
+			st := x.s.Stats()
+			if st.BytesOut != 0 || st.Feeds != 0 || st.Ended {
+				t.Errorf("%s: %d bytes came, %d feeds open, ended %v", name, st.BytesOut, st.Feeds, st.Ended)
+			}
+			x.s.Close()
+			<-x.done
+		}
+		if len(b.e.Peers(dk)) != 0 {
+			t.Error("listed as a peer")
+		}
+		// The right one is answered at once.
+		x := dial(t, b, "honest", protocol.StreamOptions{})
+		x.hello(f.Key())
+		m := wire.Feed{}
+		if err := wire.ParseFeed(x.next(wire.TypeFeed).Body, &m); err != nil {
+			t.Fatal(err)
+		}
+		want := protocol.Capability(f.Key(), b.id, []byte("honest"), m.Nonce)
+		if !bytes.Equal(m.Capability, want[:]) {
+			t.Error("our own capability is wrong")
+		}
+		x.s.Close()
+		<-x.done
+	})
+}
+
+// evil is a source that has f and answers requests with answer's choice.
+func evil(t *testing.T, b *side, id string, f *feed.Feed, answer func(p *feed.Proof) []byte) *raw {
+	x := dial(t, b, id, protocol.StreamOptions{Feeds: []feed.Key{f.Key()}})
+	go func() {
+		x.hello(f.Key())
+		x.send(wire.AppendHave(nil, 0, wire.Have{Start: 0, Length: f.Len()}))
+		var bits []byte
+		bits = wire.EncodeRLE([]byte{}, f.Bitmap(nil, 0, (f.Len()+7)&^7))
+		x.send(wire.AppendHave(nil, 0, wire.Have{Start: 0, Length: 1 << 20, Bitfield: bits, HasBitfield: true}))
+		for {
+			fr, err := x.r.Next()
+			if err != nil {
+				return
+			}
+			var list []uint64
+			switch fr.Type {
+			case wire.TypeRequest:
+				var m wire.Request
+				wire.ParseRequest(fr.Body, &m)
+				list = append(list, m.Index)
+			case wire.TypeRequestRange:
+				var m wire.RequestRange
+				wire.ParseRequestRange(fr.Body, &m)
+				for i := range m.Length {
+					list = append(list, m.Start+i)
+				}
+			}
+			for _, i := range list {
+				p, err := f.Proof(ctx, i)
+				if err != nil {
+					return
+				}
+				if p.Value == nil {
+					p.Value = []byte{}
+				}
+				if b := answer(&p); b != nil {
+					x.send(b)
+				}
+			}
+		}
+	}()
+	return x
+}
+
+func data(p *feed.Proof) []byte {
+	return wire.AppendData(nil, 0, wire.DataOf[merkle.Node]{Index: p.Index, Value: p.Value, HasValue: p.Value != nil, Nodes: p.Nodes, Signature: p.Signature})
+}
+
+// TestWrongBlock: a source that sends wrong blocks loses its stream and is blamed; the download is
+// finished from another.
+func TestWrongBlock(t *testing.T) {
+	for name, spoil := range map[string]func(p *feed.Proof){
+		"value": func(p *feed.Proof) {
+			if p.Index%50 == 20 {
+				p.Value = append(bytes.Clone(p.Value), 1)
+			}
+		},
+		"node":      func(p *feed.Proof) { p.Nodes[0].Hash[5] ^= 1 },
+		"size":      func(p *feed.Proof) { p.Nodes[0].Size++ },
+		"signature": func(p *feed.Proof) { p.Signature = bytes.Repeat([]byte{1}, 64) },
+		"no nodes":  func(p *feed.Proof) { p.Nodes = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := newSide(t, "a"), newSide(t, "b")
+				f := a.create(500)
+				g := b.clone(f.Key(), false)
+				x := evil(t, b, "evil", f, func(p *feed.Proof) []byte { spoil(p); return data(p) })
+				err := wait(t, "evil", x.done)
+				if !errors.Is(err, feed.ErrInvalidProof) || !isRemote(err) {
+					t.Fatal("ended with", err)
+				}
+				if bl := <-b.blame; string(bl.RemoteID) != "evil" || !errors.Is(bl.Reason, feed.ErrInvalidProof) {
+					t.Error("blamed:", bl)
+				}
+				x.conn.Close()
+				l := connect(a, b, linkOptions{feedsB: []feed.Key{f.Key()}})
+				download(t, g, 0, 500)
+				same(t, g, 0, 500)
+				l.close()
+				if err := wait(t, "b", l.errB); err != protocol.ErrClosed {
+					t.Error(err)
+				}
+				wait(t, "a", l.errA)
+			})
+		})
+	}
+}
+
+// TestWrongBlockBeside: the same while an honest source is connected.
+func TestWrongBlockBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		f := a.create(3000)
+		g := b.clone(f.Key(), false)
+		n := 0
+		x := evil(t, b, "evil", f, func(p *feed.Proof) []byte {
+			if n++; n > 10 {
+				p.Value = []byte("wrong")
+			}
+			return data(p)
+		})
+		l := connect(a, b, linkOptions{feedsB: []feed.Key{f.Key()}, size: 2000})
+		download(t, g, 0, 3000)
+		same(t, g, 0, 3000)
+		l.close()
+		x.s.Close()
+		<-x.done
+		wait(t, "a", l.errA)
+		wait(t, "b", l.errB)
+		x.conn.Close()
+	})
+}
+
+// TestSilentSource announces everything and answers nothing: it holds the download up for a few
+// seconds at most, and loses its stream.
+func TestSilentSource(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := newSide(t, "a"), newSide(t, "b")
+			f := a.create(300)
+			g := b.clone(f.Key(), false)
+			x := evil(t, b, "silent", f, func(p *feed.Proof) []byte { return wire.AppendKeepAlive(nil) })
+			start := time.Now()
+			if !alone {
+				time.Sleep(time.Second)
+				l := connect(a, b, linkOptions{feedsB: []feed.Key{f.Key()}})
+				download(t, g, 0, 300)
+				if took := time.Since(start); took > 10*time.Second {
+					t.Error("took", took)
+				}
+				defer func() { l.close(); <-l.errA; <-l.errB }()
+			}
+			go func() { // it keeps the stream alive
+				for range 30 {
+					time.Sleep(2 * time.Second)
+					x.send(wire.AppendKeepAlive(nil))
+				}
+			}()
+			if alone {
+				err := <-x.done
+				if !errors.Is(err, protocol.ErrSilent) {
+					t.Error("ended with", err)
+				}
+				if took := time.Since(start); took > 45*time.Second {
+					t.Error("took", took)
+				}
+			} else {
+				x.s.Close()
+				<-x.done
+			}
+			x.conn.Close()
+			time.Sleep(2 * time.Minute)
+		})
+	}
+}
+
+// TestNoAnswerForOne: a V6 source does not answer for one block, as npm does when it was cleared.
+// Another source has it.
+func TestNoAnswerForOne(t *testing.T) {
+	for _, dia := range []protocol.Dialect{protocol.Native} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := newSide(t, "a"), newSide(t, "b")
+			f := a.create(2000)
+			g := b.clone(f.Key(), false)
+			x := evil(t, b, "holey", f, func(p *feed.Proof) []byte {
+				if p.Index == 77 {
+					return nil
+				}
+				return data(p)
+			})
+			time.Sleep(3 * time.Second)
+			if n := g.Downloaded(0, 0); n != 1999 {
+				t.Error("downloaded", n)
+			}
+			l := connect(a, b, linkOptions{dialect: dia, feedsB: []feed.Key{f.Key()}})
+			start := time.Now()
+			download(t, g, 0, 2000)
+			if took := time.Since(start); took > 10*time.Second {
+				t.Error("took", took)
+			}
+			same(t, g, 0, 2000)
+			l.close()
+			<-l.errA
+			<-l.errB
+			x.s.Close()
+			<-x.done
+			x.conn.Close()
+		})
+	}
+}
+
+// TestNotReading: a remote that asks and never reads loses the stream; memory stays bounded.
+func TestNotReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		f := b.create(1000)
+		x := dial(t, b, "deaf", protocol.StreamOptions{})
+		x.hello(f.Key())
+		x.send(wire.AppendWant(nil, 0, wire.Want{Length: 1 << 20}))
+		go func() {
+			for i := range 200_000 {
+				if _, err := x.conn.Write(wire.AppendRequest(nil, 0, wire.Request{Index: uint64(i) % 1000})); err != nil {
+					return
+				}
+			}
+		}()
+		err := <-x.done
+		if !errors.Is(err, protocol.ErrNotReading) && !errors.Is(err, protocol.ErrTimeout) {
+			t.Error("ended with", err)
+		}
+		x.conn.Close()
+	})
+}
+
+// TestFaults: one message each that is the remote's fault.
+func TestFaults(t *testing.T) {
+	nonce := bytes.Repeat([]byte{7}, 24)
+	for name, c := range map[string]struct {
+		frame []byte
+		want  error
+	}{
+		"frame too large":       {[]byte{0xff, 0xff, 0xff, 0x7f}, wire.ErrFrameTooLarge},
+		"unopened channel":      {wire.AppendWant(nil, 5, wire.Want{Length: 8192}), protocol.ErrUnopened},
+		"channel number":        {wire.AppendWant(nil, 5000, wire.Want{Length: 8192}), wire.ErrChannel},
+		"huge want":             {wire.AppendWant(nil, 0, wire.Want{Length: 1 << 40}), wire.ErrRange},
+		"data without anything": {wire.AppendData(nil, 0, wire.Data{Index: 1}), protocol.ErrEmptyData},
+		"bitfield too long":     {wire.AppendHave(nil, 0, wire.Have{Length: 1 << 20, HasBitfield: true, Bitfield: []byte{0x83, 0x80, 0x80, 0x80, 0x80, 0x10}}), wire.ErrRLE},
+		"broken bitfield":       {wire.AppendHave(nil, 0, wire.Have{Length: 1 << 20, HasBitfield: true, Bitfield: []byte{0x04, 1}}), wire.ErrRLE},
+		"short discovery key":   {[]byte{5, 0, 0x0a, 2, 1, 1}, wire.ErrLength},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSide(t, "b")
+				g := b.clone(feed.Key(nonce2key(nonce)), false)
+				x := dial(t, b, "evil", protocol.StreamOptions{})
+				x.hello(g.Key())
+				x.next(wire.TypeHandshake)
+				x.send(c.frame)
+				err := wait(t, "end", x.done)
+				if !errors.Is(err, c.want) || !isRemote(err) {
+					t.Error("ended with", err, "want", c.want)
+				}
+				x.conn.Close()
+			})
+		})
+	}
+}
+
+func nonce2key(n []byte) (k [32]byte) { copy(k[:], n); return k }
+
+// TestHugeAnnouncements cost neither time nor memory, and do no harm.
+func TestHugeAnnouncements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		f := a.create(100)
+		g := b.clone(f.Key(), false)
+		x := dial(t, b, "braggart", protocol.StreamOptions{Feeds: []feed.Key{f.Key()}})
+		x.hello(f.Key())
+		x.send(wire.AppendHave(nil, 0, wire.Have{Start: 0, Length: wire.MaxBlocks}))
+		for i := range uint64(2000) {
+			x.send(wire.AppendHave(nil, 0, wire.Have{Start: i << 35, Length: 1 << 30}))
+			x.send(wire.AppendUnhave(nil, 0, wire.Unhave{Start: i << 34, Length: 1 << 40}))
+		}
+		x.send(wire.AppendHave(nil, 0, wire.Have{Start: 0, Length: wire.MaxBlocks}))
+		time.Sleep(time.Second)
+		l := connect(a, b, linkOptions{feedsB: []feed.Key{f.Key()}})
+		time.Sleep(30 * time.Second)
+		same(t, g, 0, 100)
+		l.close()
+		<-l.errA
+		<-l.errB
+		x.s.Close()
+		<-x.done
+		x.conn.Close()
+	})
+}
