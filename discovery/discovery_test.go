@@ -113,6 +113,7 @@ func await(t testing.TB, ch <-chan peer.AddrInfo, want peer.ID, limit time.Durat
 }
 
 func TestFindThroughBootstrap(t *testing.T) {
+	t.Parallel()
 	boot := join(t, discovery.Config{Server: true})
 	cfg := discovery.Config{Bootstrap: []peer.AddrInfo{boot.info()}}
 	seeder, reader := join(t, cfg), join(t, cfg)
@@ -144,6 +145,7 @@ func TestFindThroughBootstrap(t *testing.T) {
 // A writer that comes up while a reader is looking is found within a second
 // or two.
 func TestFindLateWriter(t *testing.T) {
+	t.Parallel()
 	boot := join(t, discovery.Config{Server: true})
 	cfg := discovery.Config{Bootstrap: []peer.AddrInfo{boot.info()}}
 	reader := join(t, cfg)
@@ -162,6 +164,7 @@ func TestFindLateWriter(t *testing.T) {
 }
 
 func TestBootstrapLastAndRestarted(t *testing.T) {
+	t.Parallel()
 	id := key(t)
 	probe := newHost(t, libp2p.Identity(id))
 	addr := peer.AddrInfo{ID: probe.ID(), Addrs: probe.Addrs()}
@@ -196,6 +199,7 @@ func TestBootstrapLastAndRestarted(t *testing.T) {
 
 // A provider that vanished must not keep the next one from being found.
 func TestProviderRestartsElsewhere(t *testing.T) {
+	t.Parallel()
 	boot := join(t, discovery.Config{Server: true})
 	cfg := discovery.Config{Bootstrap: []peer.AddrInfo{boot.info()}}
 	topic := random(t)
@@ -222,6 +226,7 @@ func TestProviderRestartsElsewhere(t *testing.T) {
 // the addresses changed nor the records ran out; keys nobody announces any
 // more are dropped.
 func TestRestartSendsNothing(t *testing.T) {
+	t.Parallel()
 	boot := join(t, discovery.Config{Server: true})
 	id := key(t)
 	store := dssync.MutexWrap(ds.NewMapDatastore())
@@ -278,6 +283,7 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 
 // An application may pass in its own DHT.
 func TestOwnRouting(t *testing.T) {
+	t.Parallel()
 	boot := join(t, discovery.Config{Server: true, Network: "app"})
 	own := func() member {
 		h := newHost(t)
@@ -323,6 +329,7 @@ func TestNetworkNames(t *testing.T) {
 }
 
 func TestWrongNetworkIsExplained(t *testing.T) {
+	t.Parallel()
 	boot := join(t, discovery.Config{Server: true, Network: "right"})
 	m := join(t, discovery.Config{Network: "wrong", Bootstrap: []peer.AddrInfo{boot.info()}})
 	topic := random(t)

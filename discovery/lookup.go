@@ -41,7 +41,7 @@ var (
 	// that comes up now shall be seen within a second or two.
 	ownPace = pace{first: 200 * time.Millisecond, eager: time.Second, looks: 30, lazy: 20 * time.Second, calm: 20 * time.Second, calmMax: 3 * time.Minute, patience: 800 * time.Millisecond}
 	// aminoPace: a look asks some fifty servers of others.
-	aminoPace = pace{first: 3 * time.Second, eager: 10 * time.Second, looks: 5, lazy: 5 * time.Minute, calm: 3 * time.Minute, calmMax: 20 * time.Minute, patience: 15 * time.Second}
+	aminoPace = pace{first: time.Second, eager: 10 * time.Second, looks: 8, lazy: 5 * time.Minute, calm: 3 * time.Minute, calmMax: 20 * time.Minute, patience: 15 * time.Second}
 )
 
 // wait returns the time until the next look after n looks since the start or

@@ -136,14 +136,14 @@ func TestReannounce(t *testing.T) {
 	})
 }
 
-// Fifteen nodes, twenty topics: each find takes a few round trips, and dead
+// Eleven nodes, twenty topics: each find takes a few round trips, and dead
 // providers do not slow it down.
 func TestFindsInRoundTrips(t *testing.T) {
 	simulate(t, func(t *testing.T, s *simulation) {
 		boot := s.join("45.0.0", discovery.Config{Network: "test", Server: true})
 		cfg := discovery.Config{Network: "test", Bootstrap: []peer.AddrInfo{boot.info()}}
 		var nodes []member
-		for range 14 {
+		for range 10 {
 			nodes = append(nodes, s.join("45.0.0", cfg))
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -153,7 +153,7 @@ func TestFindsInRoundTrips(t *testing.T) {
 			topics[i] = random(t)
 			// Three announce and at most one of them vanishes.
 			for _, k := range []int{i, i + 3, i + 6} {
-				if err := nodes[k%10].Announce(topics[i]); err != nil {
+				if err := nodes[k%7].Announce(topics[i]); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -166,11 +166,11 @@ func TestFindsInRoundTrips(t *testing.T) {
 		var slowest time.Duration
 		for i, topic := range topics {
 			ctx, cancel := context.WithCancel(t.Context())
-			owner := i % 10
+			owner := i % 7
 			if owner < 2 {
 				owner += 3
 			}
-			reader := nodes[10+rand.IntN(4)]
+			reader := nodes[7+rand.IntN(3)]
 			slowest = max(slowest, await(t, reader.Lookup(ctx, topic), nodes[owner].ID(), 20*time.Second))
 			cancel()
 		}
