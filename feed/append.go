@@ -111,7 +111,11 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err
 	if err = f.appendable(len(blocks), total); err == nil && direct {
 		off := f.acc.ByteLen()
 		f.mu.Unlock()
-		err = f.writeBlocks(*nodes, blocks, off)
+		if err = f.settle(); err == nil {
+			err = f.writeBlocks(*nodes, blocks, off)
+		} else {
+			f.fail(err, false)
+		}
 		f.mu.Lock()
 		f.touched.data = true
 		if err == nil {

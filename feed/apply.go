@@ -258,7 +258,7 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 	case res.Length == old:
 		f.unsigned = false
 	}
-	f.newBits = true
+	f.newBits, f.newBlocks = true, true
 	return nil
 }
 
@@ -292,6 +292,9 @@ func (f *Feed) writePlaced() error {
 	a := &f.apply
 	if len(a.placed) == 0 {
 		return nil
+	}
+	if err := f.settle(); err != nil {
+		return f.fail(err, false)
 	}
 	buf, at := a.join[:0], uint64(0)
 	flush := func() error {
@@ -357,7 +360,7 @@ func (f *Feed) place() {
 		f.announce(start, min(end, f.limit()))
 		f.woke(start, end)
 	}
-	f.newBits = true
+	f.newBits, f.newBlocks = true, true
 	f.downloaded(total)
 	f.progressed()
 	clear(a.placed) // the values are the caller's again

@@ -68,7 +68,7 @@ func (f *Feed) lastCommit() error {
 	return f.commit(true)
 }
 
-// letGo closes the files and gives the memory back. wmu and commitMu held.
+// letGo closes the files and gives the memory back. wmu and commitMu are held, or Open has failed.
 func (f *Feed) letGo() error {
 	for _, file := range f.fresh {
 		file.Close()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -143,7 +144,9 @@ func (f *Feed) gather() {
 //     syncs the bitfield before it gives the space of a block back.
 //   - Downloads of a length that is committed already change only 1, 2 and 4: a
 //     block whose bit is missing is fetched again. For them the bitfield is synced
-//     in 4, so that Sync means what it says.
+//     in 4, so that Sync means what it says, and in two steps, first the tree bits,
+//     then the data bits: a page that is torn in the middle, or one page of two,
+//     never marks a block without the nodes that prove it.
 //
 // A failed write is kept and tried again; a failed sync makes the feed read only
 // until it is opened anew, when recovery writes again whatever it takes over.
@@ -205,6 +208,7 @@ func (f *Feed) putBack(load cargo) {
 	defer f.flushMu.Unlock()
 	f.cargo.pages = append(load.pages, f.cargo.pages...) // the later image wins
 	f.cargo.bits = f.cargo.bits || load.bits
+	f.cargo.order = f.cargo.order || load.order
 }
 
 // sync is step 2: what was written before is durable when it returns.
@@ -233,9 +237,6 @@ func (f *Feed) sync() error {
 			jobs = append(jobs, j.job)
 		}
 	}
-	for _, file := range f.fresh {
-		jobs = append(jobs, job{"new file", file})
-	}
 	errs := make([]error, len(jobs))
 	var wg sync.WaitGroup
 	for i, j := range jobs[min(1, len(jobs)):] {
@@ -249,15 +250,6 @@ func (f *Feed) sync() error {
 		if err != nil {
 			return f.fileError("sync", jobs[i].name, err)
 		}
-	}
-	if f.fresh != nil {
-		if err := f.st.Sync(); err != nil {
-			return f.fileError("sync", "directory", err)
-		}
-		for _, file := range f.fresh {
-			file.Close()
-		}
-		f.fresh = nil
 	}
 	return nil
 }
@@ -299,24 +291,54 @@ func (f *Feed) commitJournal(r record, allBits bool) error {
 
 // commitBits is step 4.
 func (f *Feed) commitBits(r record, load cargo, final bool) error {
+	if load.order && f.opts.Durability != NoSync {
+		if err := f.commitTreeBits(load); err != nil {
+			return err
+		}
+	}
 	for _, p := range load.pages {
+		f.bitsOpen = true
 		if _, err := f.files.bitfield.WriteAt(p.buf, p.off); err != nil {
 			f.putBack(load)
 			return f.fail(f.fileError("write", bitfieldName, err), true)
 		}
-		f.bitsOpen = true
 	}
 	if !f.bitsOpen || !(load.bits || final || r.length-f.bitsLen >= bitsEvery) {
 		return nil
 	}
-	if f.opts.Durability != NoSync {
-		if err := f.files.bitfield.Sync(); err != nil {
-			return f.fail(f.fileError("sync", bitfieldName, err), false)
-		}
+	if err := f.syncBits(); err != nil {
+		return err
 	}
 	f.bitsOpen, f.bitsLen = false, r.length
 	if final {
 		return f.commitJournal(r, true)
+	}
+	return nil
+}
+
+// commitTreeBits writes the tree bits of pages whose data bits are still the old
+// ones.
+func (f *Feed) commitTreeBits(load cargo) error {
+	size := f.image.PageSize() // constant
+	for _, p := range load.pages {
+		for at := 0; at < len(p.buf); at += size {
+			f.bitsOpen = true
+			lo := at + bitfield.TreeOffset
+			if _, err := f.files.bitfield.WriteAt(p.buf[lo:lo+bitfield.TreeBytes], p.off+int64(lo)); err != nil {
+				f.putBack(load)
+				return f.fail(f.fileError("write", bitfieldName, err), true)
+			}
+		}
+	}
+	return f.syncBits()
+}
+
+func (f *Feed) syncBits() error {
+	if f.opts.Durability == NoSync {
+		return nil
+	}
+	if err := f.files.bitfield.Sync(); err != nil {
+		return f.fail(f.fileError("sync", bitfieldName, err), false)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package feed
 import (
 	"crypto/ed25519"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed/bitfield"
@@ -23,6 +24,12 @@ type Feed struct {
 	wmu   sync.Mutex
 	apply applyState
 
+	// settling is held while new files are made durable.
+	settling sync.Mutex
+	fresh    []store.File // with content that was never synced
+	newFiles bool         // Open has created files
+	settled  atomic.Bool  // they are durable
+
 	// flushMu is held while a flight is in the air: what was pending at one moment
 	// is being written. It is taken before mu.
 	flushMu sync.Mutex
@@ -32,10 +39,9 @@ type Feed struct {
 	// commitMu is held by the one who commits, from the flight to the end. It is
 	// taken before flushMu.
 	commitMu sync.Mutex
-	journal  record       // as it is in the file
-	fresh    []store.File // files of a new feed that were never synced
-	bitsOpen bool         // the bitfield has writes that were not synced
-	bitsLen  uint64       // the bitfield was synced with everything up to this length
+	journal  record // as it is in the file
+	bitsOpen bool   // the bitfield has writes that were not synced
+	bitsLen  uint64 // the bitfield was synced with everything up to this length
 
 	// mu guards everything below. It is never held over a call to the outside,
 	// and over file reads only for tree nodes that are not cached.
@@ -65,6 +71,7 @@ type Feed struct {
 	eager     bool   // blocks were appended, which are not to wait for company
 	lazy      lazy   // downloads, which are
 	newBits   bool   // data bits changed that the journal cannot restore
+	newBlocks bool   // ... of blocks that came with their nodes
 	touched   touched
 	syncs     []syncWait
 	hurry     uint64 // changes that someone waits for

@@ -25,6 +25,7 @@ type flight struct {
 type cargo struct {
 	pages []run // of bitfield
 	bits  bool  // they hold data bits that the journal cannot restore
+	order bool  // ... of blocks whose nodes are marked in them as well
 }
 
 // touched tells which files have writes that were not synced.
@@ -60,6 +61,9 @@ func (f *Feed) relieve() error {
 // the flight takes off, so that they promise nothing that is not in it or before
 // it. flushMu is held.
 func (f *Feed) fly(pages bool) (*flight, error) {
+	if err := f.settle(); err != nil {
+		return nil, err
+	}
 	if f.flight != nil { // what could not be written comes first
 		if err := f.write(f.flight); err != nil {
 			return nil, err
@@ -73,7 +77,8 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 	if pages {
 		f.eager, f.lazy = false, lazy{}
 		f.cargo.bits = f.cargo.bits || f.newBits
-		f.newBits = false
+		f.cargo.order = f.cargo.order || f.newBlocks
+		f.newBits, f.newBlocks = false, false
 		f.cargo.pages = takePages(f.cargo.pages, f.image)
 	}
 	secret := f.secret
@@ -81,6 +86,36 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 
 	sign(secret, fl.sigs, f.opts.Durability == AppendDurable)
 	return fl, f.write(fl)
+}
+
+// settle makes new files durable, with the keys and the journal. It comes before
+// the first byte of content: otherwise a crash could leave content without the
+// key, or without a journal that says that it does not count.
+func (f *Feed) settle() error {
+	if f.settled.Load() {
+		return nil
+	}
+	f.settling.Lock()
+	defer f.settling.Unlock()
+	if f.settled.Load() {
+		return nil
+	}
+	if f.opts.Durability != NoSync {
+		for _, file := range append(f.fresh, f.files.journal) {
+			if err := file.Sync(); err != nil {
+				return f.fileError("sync", "new file", err)
+			}
+		}
+		if err := f.st.Sync(); err != nil {
+			return f.fileError("sync", "directory", err)
+		}
+	}
+	for _, file := range f.fresh {
+		file.Close()
+	}
+	f.fresh = nil
+	f.settled.Store(true)
+	return nil
 }
 
 // takePages appends the images of the changed pages, neighbours in one piece.

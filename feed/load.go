@@ -93,14 +93,12 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		if err := f.makeFiles(f.image.PageSize()); err != nil {
 			return err
 		}
-		if f.fresh != nil { // made for the ones that were missing
-			f.touched = touched{true, true, true}
-		}
 	}
-	if p.rebuild {
+	var old *bitfield.File
+	if p.rebuild || f.opts.Repair {
+		old, p.rebuild, p.from = f.image, true, 0
 		f.image = bitfield.NewFile(f.image.PageSize())
 		f.tree.image = f.image
-		p.from = 0
 	}
 	f.journal, f.bitsLen, f.announced = s.journal, p.from, max(f.announced, s.journal.announced)
 	f.links = slices.Clone(s.journal.links)
@@ -110,10 +108,13 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.changes++
 		f.repair.Signature = true
 	}
-	if p.from < c.length || f.opts.Repair {
+	if p.from < c.length {
 		if err := f.recoverBits(ctx, p.from); err != nil {
 			return err
 		}
+	}
+	if old != nil {
+		f.repair.compare(old, f.image)
 	}
 	if !s.hasJournal || p.foreign {
 		// Nobody knows what of it is durable: the first commit sees to it.
@@ -138,12 +139,20 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	return f.checkData()
 }
 
+// compare counts what became marked and what is not marked any more.
+func (r *RepairReport) compare(old, image *bitfield.File) {
+	for i, ok := old.Data.NextSetNotIn(&image.Data, 0); ok; i, ok = old.Data.NextSetNotIn(&image.Data, i+1) {
+		r.Lost++
+	}
+	r.Found = image.Data.Count(0, MaxLength) + r.Lost - old.Data.Count(0, MaxLength)
+}
+
 // remakeBitfield has the whole bitfield written with the next commit, and cuts
 // off what it will not overwrite.
 func (f *Feed) remakeBitfield() error {
 	f.repair.Bitfield = true
 	f.changes++
-	f.newBits = true
+	f.newBits, f.newBlocks = true, true
 	f.image.TouchAll()
 	end := headerSize + int64(f.image.Pages())*int64(f.image.PageSize())
 	if have, err := f.files.bitfield.Size(); err != nil {

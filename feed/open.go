@@ -49,6 +49,7 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	f.looping = true // until here nothing is committed
 	err := f.open(ctx)
 	f.looping = false
+	f.settled.Store(!f.newFiles)
 	if err != nil {
 		f.letGo()
 		return nil, err
@@ -138,14 +139,14 @@ func (f *Feed) look() (*found, error) {
 	if s.key, err = readSmall(f.st, keyName, keySize); err != nil {
 		return nil, f.fileError("read", keyName, err)
 	}
-	if len(s.key) < keySize {
+	if len(s.key) < keySize || isZero(s.key) { // zeros: a power cut while it was made
 		s.shortKey = len(s.key) > 0
 		s.key = nil
 	}
 	if s.secret, err = readSmall(f.st, secretName, secretSize); err != nil {
 		return nil, f.fileError("read", secretName, err)
 	}
-	if len(s.secret) < secretSize {
+	if len(s.secret) < secretSize || isZero(s.secret) {
 		s.secret = nil
 	}
 	if f.files.journal != nil {
@@ -309,6 +310,7 @@ func (f *Feed) writeFresh(name string, b []byte) error {
 		return f.fileError("create", name, err)
 	}
 	f.fresh = append(f.fresh, file)
+	f.newFiles = true
 	if err := file.Truncate(0); err != nil {
 		return f.fileError("empty", name, err)
 	}
@@ -326,9 +328,7 @@ func (f *Feed) makeFiles(pageSize int) error {
 			if *file, err = f.st.Open(name, true); err != nil {
 				return f.fileError("create", name, err)
 			}
-			if f.fresh == nil {
-				f.fresh = []store.File{} // the directory has to be synced
-			}
+			f.newFiles = true
 		}
 		want := headerOf(name, pageSize)
 		if want == nil {

@@ -8,8 +8,14 @@ import (
 )
 
 // Local returns block i if it is here, else ErrNotLocal. The slice is the
-// caller's.
-func (f *Feed) Local(i uint64) ([]byte, error) { return f.ReadBlock(nil, i) }
+// caller's, and not nil, even for an empty block.
+func (f *Feed) Local(i uint64) ([]byte, error) {
+	b, err := f.ReadBlock([]byte{}, i)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
 
 // ReadBlock appends block i to dst. It fails with ErrNotLocal if the block is
 // not here.

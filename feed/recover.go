@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
@@ -26,25 +27,32 @@ func (f *Feed) Repaired() RepairReport {
 }
 
 // recoverBits sets the bits of all nodes and blocks from block from on that are in
-// the files and verify, from the roots down; with Options.Repair, blocks that are
-// marked and do not verify lose their bit.
+// the files and verify, from the roots down: those of the length, and those of
+// lengths that are not linked to it yet.
 func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
-	w := restorer{walker: walker{f: f, ctx: ctx}, from: from, all: f.opts.Repair}
-	if w.all {
-		w.from = 0
+	w := restorer{walker: walker{f: f, ctx: ctx}, from: from}
+	roots := slices.Clone(f.acc.Roots())
+	if err := w.roots(roots); err != nil {
+		return err
 	}
-	var off uint64
-	for _, r := range f.acc.Roots() {
-		f.image.SetTree(r.Index, true)
-		if err := w.walk(r, off); err != nil {
+	for _, length := range f.links {
+		if length <= from || length >= f.acc.Len() {
+			continue
+		}
+		c, err := f.check(length)
+		if err != nil {
 			return err
 		}
-		off += r.Size
+		if c.state != sigValid {
+			continue
+		}
+		if err := w.roots(c.acc.Roots()); err != nil {
+			return err
+		}
 	}
-	f.tree.trim()
 	if f.image.Dirty() {
 		f.changes++
-		f.newBits = true
+		f.newBits, f.newBlocks = true, true
 	}
 	return nil
 }
@@ -53,7 +61,18 @@ func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
 type restorer struct {
 	walker
 	from uint64 // leaves before this block are left as they are
-	all  bool   // blocks that are marked are checked as well
+}
+
+func (w *restorer) roots(roots []merkle.Node) error {
+	var off uint64
+	for _, r := range roots {
+		w.f.image.SetTree(r.Index, true)
+		if err := w.walk(r, off); err != nil {
+			return err
+		}
+		off += r.Size
+	}
+	return nil
 }
 
 // walk visits everything below node n, which is verified and begins at byte off.
@@ -64,16 +83,20 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 	if err := w.tick(); err != nil {
 		return err
 	}
-	if merkle.Depth(n.Index) == 0 {
-		return w.leaf(n, off)
-	}
-	l, r, bad, ok, err := w.children(n, off)
-	if err != nil {
+	if i := n.Index / 2; merkle.Depth(n.Index) == 0 {
+		if w.f.image.Data.Get(i) {
+			return nil
+		}
+		ok, err := w.verifies(n, off)
+		if err == nil && ok {
+			w.f.image.SetData(i, i+1, true)
+			w.f.repair.Found++
+		}
 		return err
 	}
-	if !ok {
-		w.drop(n.Index)
-		return nil
+	l, r, bad, ok, err := w.children(n, off)
+	if err != nil || !ok {
+		return err // not here
 	}
 	for i := range bad {
 		w.f.repair.Nodes++
@@ -86,38 +109,6 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 		return err
 	}
 	return w.walk(r, off+l.Size)
-}
-
-// drop clears what is marked below node n: it cannot be verified.
-func (w *restorer) drop(n uint64) {
-	first, last := merkle.LeftSpan(n), merkle.RightSpan(n)
-	w.f.repair.Lost += w.f.image.SetData(first/2, last/2+1, false)
-	for i, ok := w.f.image.Tree.NextSet(first); ok && i <= last; i, ok = w.f.image.Tree.NextSet(i + 1) {
-		if i != n {
-			w.f.image.SetTree(i, false)
-		}
-	}
-}
-
-// leaf checks the block of a verified leaf.
-func (w *restorer) leaf(n merkle.Node, off uint64) error {
-	i := n.Index / 2
-	marked := w.f.image.Data.Get(i)
-	if marked && !w.all {
-		return nil
-	}
-	ok, err := w.verifies(n, off)
-	if err != nil {
-		return err
-	}
-	switch {
-	case ok && !marked:
-		w.f.repair.Found++
-	case !ok && marked:
-		w.f.repair.Lost++
-	}
-	w.f.image.SetData(i, i+1, ok)
-	return nil
 }
 
 // recoverTail takes over appends that were written but not committed: as long as

@@ -40,6 +40,10 @@ const (
 	// are 2*PageBlocks*p and following.
 	PageBlocks = 8192
 
+	// TreeOffset is where in a page the tree bits are, TreeBytes how many bytes.
+	TreeOffset = dataBytes
+	TreeBytes  = treeBytes
+
 	dataBytes  = PageBlocks / 8
 	treeBytes  = 2 * dataBytes
 	groupBytes = dataBytes / 2 // bytes of the index tree that belong to one page's data, the last being above it
