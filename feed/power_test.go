@@ -18,17 +18,17 @@ import (
 	"github.com/go-hypercore/hypercore/store/storetest"
 )
 
-// promise is what a feed had acknowledged after an operation of the storage.
-type promise struct {
+// ackd is what a feed had acknowledged after an operation of the storage.
+type ackd struct {
 	at     int // number of the operation
 	length uint64
 	hash   merkle.Hash // at the length
 	blocks []uint64    // a reader's: blocks that must be here
 }
 
-// world is a feed on a storage that can crash, with everything that was
+// powerCut is a feed on a storage that can crash, with everything that was
 // acknowledged.
-type world struct {
+type powerCut struct {
 	c       *storetest.Crash
 	content [][]byte // by block
 	key     feed.Key
@@ -36,37 +36,37 @@ type world struct {
 
 	mu       sync.Mutex
 	f        *feed.Feed
-	promises []promise
+	promises []ackd
 	cleared  map[uint64]bool
 }
 
 // promised notes that the feed has acknowledged its first n blocks.
-func (w *world) promised(f *feed.Feed, n uint64, blocks []uint64) {
+func (w *powerCut) promised(f *feed.Feed, n uint64, blocks []uint64) {
 	roots, err := f.Roots(n)
 	if err != nil {
 		panic(err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.promises = append(w.promises, promise{w.c.Len(), n, merkle.TreeHash(roots), blocks})
+	w.promises = append(w.promises, ackd{w.c.Len(), n, merkle.TreeHash(roots), blocks})
 }
 
 // The Replicator's part: what is announced is acknowledged.
-func (w *world) DemandChanged() {}
-func (w *world) Available(start, end uint64) {
+func (w *powerCut) DemandChanged() {}
+func (w *powerCut) Available(start, end uint64) {
 	if w.f.Writable() {
 		w.promised(w.f, end, nil)
 	}
 }
-func (w *world) Cleared(start, end uint64) {}
-func (w *world) KnownLen() uint64          { return 0 }
-func (w *world) FeedClosed(error)          {}
+func (w *powerCut) Cleared(start, end uint64) {}
+func (w *powerCut) KnownLen() uint64          { return 0 }
+func (w *powerCut) FeedClosed(error)          {}
 
-// last returns the newest promise made before a crash, and all announced lengths.
-func (w *world) last(at int) promise {
+// last returns the newest ackd made before a crash, and all announced lengths.
+func (w *powerCut) last(at int) ackd {
 	i := sort.Search(len(w.promises), func(i int) bool { return w.promises[i].at > at })
 	if i == 0 {
-		return promise{}
+		return ackd{}
 	}
 	best := w.promises[i-1]
 	for _, p := range w.promises[:i] {
@@ -78,9 +78,9 @@ func (w *world) last(at int) promise {
 }
 
 // explore tries crashes and returns how many.
-func (w *world) explore(t *testing.T, perOp int, after func(s storetest.State, f *feed.Feed) error) (states int) {
+func (w *powerCut) explore(t *testing.T, perOp int, after func(s storetest.State, f *feed.Feed) error) (states int) {
 	t.Helper()
-	slices.SortStableFunc(w.promises, func(a, b promise) int { return a.at - b.at })
+	slices.SortStableFunc(w.promises, func(a, b ackd) int { return a.at - b.at })
 	index := func(at int) uint64 {
 		return uint64(sort.Search(len(w.promises), func(i int) bool { return w.promises[i].at > at }))
 	}
@@ -94,7 +94,7 @@ func (w *world) explore(t *testing.T, perOp int, after func(s storetest.State, f
 }
 
 // survives checks what a crash has left.
-func (w *world) survives(s storetest.State, after func(storetest.State, *feed.Feed) error) error {
+func (w *powerCut) survives(s storetest.State, after func(storetest.State, *feed.Feed) error) error {
 	ctx := context.Background()
 	p := w.last(s.At)
 	o := feed.Options{Key: w.key, MustExist: p.length > 0, Durability: feed.NoSync}
@@ -160,7 +160,7 @@ func crashWriter(t *testing.T, seed uint64, start *store.MemoryStorage) int {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(seed, 11))
 	secret := keyFromSeed(seed)
-	w := &world{c: storetest.NewCrash(start), secret: secret, cleared: map[uint64]bool{}}
+	w := &powerCut{c: storetest.NewCrash(start), secret: secret, cleared: map[uint64]bool{}}
 	durability := feed.Durability(seed % 2)
 	reopen := func() {
 		f, err := feed.Open(ctx, w.c, feed.Options{SecretKey: secret, Durability: durability})
@@ -264,7 +264,7 @@ func crashReader(t *testing.T, seed uint64) int {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(seed, 12))
 	src := open(t, store.Memory(), feed.Options{SecretKey: keyFromSeed(seed)})
-	w := &world{c: storetest.NewCrash(nil), key: src.Key(), cleared: map[uint64]bool{}}
+	w := &powerCut{c: storetest.NewCrash(nil), key: src.Key(), cleared: map[uint64]bool{}}
 	more := func() {
 		var batch [][]byte
 		for range 1 + r.IntN(9) {
