@@ -42,6 +42,7 @@ type channel struct {
 	length    uint64         // what it announced: index after the highest block
 	specials  []special      // hash and seek requests in flight
 	noWant    time.Duration  // when the first Want was sent
+	reported  uint64         // length, as told to the feed
 	sentInfo  bool
 	gotInfo   bool
 	tally     tally

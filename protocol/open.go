@@ -31,6 +31,10 @@ func (s *Stream) offer(sw *swarm) error {
 		return ErrTooManyFeeds
 	}
 	c := s.channelFor(sw.dk)
+	if c.joined || c.offered && c.sw == sw {
+		s.mu.Unlock()
+		return nil
+	}
 	c.sw = sw
 	s.sendFeed(c)
 	joined := s.join(c)
@@ -162,7 +166,7 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 // and one that is not look the same.
 func (s *Stream) answer(c *channel, sw *swarm) {
 	s.mu.Lock()
-	if s.ended || !c.bound || c.gone {
+	if s.ended || !c.bound || c.gone || c.joined {
 		s.mu.Unlock()
 		return
 	}
@@ -213,6 +217,7 @@ func (s *Stream) afterJoin(c *channel, joined bool) {
 		s.closeChannel(c, false)
 		return
 	}
+	c.sw.f.ReportPeer(feed.PeerEvent{Peer: s.o.Label, Joined: true})
 	s.begin(c)
 	s.wake(c)
 }

@@ -30,9 +30,11 @@ func (sw *swarm) pump() {
 	sw.asks, sw.runs = sw.asks[:0], sw.runs[:0]
 
 	sw.mu.Lock()
+	events := sw.news()
 	if sw.table == nil || sw.closed != nil {
 		ended := sw.takeEnded()
 		sw.mu.Unlock()
+		sw.report(events)
 		finishAll(ended)
 		return
 	}
@@ -58,6 +60,7 @@ func (sw *swarm) pump() {
 	ended := sw.takeEnded()
 	sw.mu.Unlock()
 
+	sw.report(events)
 	finishAll(ended)
 	for i := range sw.asks {
 		sw.say(&sw.asks[i])
@@ -67,6 +70,23 @@ func (sw *swarm) pump() {
 	}
 	clear(sw.bad)
 	sw.bad = sw.bad[:0]
+}
+
+// news returns what the feed was not told yet about its peers. mu held.
+func (sw *swarm) news() (events []feed.PeerEvent) {
+	for _, c := range sw.channels {
+		if c.length != c.reported {
+			c.reported = c.length
+			events = append(events, feed.PeerEvent{Peer: c.s.o.Label, Length: c.length})
+		}
+	}
+	return events
+}
+
+func (sw *swarm) report(events []feed.PeerEvent) {
+	for _, e := range events {
+		sw.f.ReportPeer(e)
+	}
 }
 
 func (sw *swarm) takeEnded() []*channel {

@@ -159,7 +159,7 @@ func (sv *server) do(list []job, i int) bool {
 	}
 	// How many neighbours follow: they are read together.
 	n := 1
-	for i+n < len(list) && list[i+n].kind == jobBlock && list[i+n].c == c && list[i+n].index == j.index+uint64(n) {
+	for !sv.aheadHas(c, j.index) && i+n < len(list) && list[i+n].kind == jobBlock && list[i+n].c == c && list[i+n].index == j.index+uint64(n) {
 		n++
 	}
 	return sv.block(j, n)

@@ -181,6 +181,16 @@ func (s *Stream) fail(err error) {
 	}
 }
 
+// fault returns why the stream ended, nil if it runs or ended well.
+func (s *Stream) fault() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == errEnd || s.cause == ErrClosed {
+		return nil
+	}
+	return s.cause
+}
+
 // blame wraps a fault of the remote.
 func (s *Stream) blame(op string, err error) error {
 	return &RemoteError{Label: s.o.Label, Op: op, Err: err}

@@ -135,7 +135,11 @@ func (sw *swarm) leave(c *channel) {
 		}
 	}
 	sw.raise()
+	length, closed := c.length, sw.closed != nil
 	sw.mu.Unlock()
+	if !closed {
+		sw.f.ReportPeer(feed.PeerEvent{Peer: c.s.o.Label, Left: true, Length: length, Err: c.s.fault()})
+	}
 	sw.kick()
 }
 
