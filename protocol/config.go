@@ -151,9 +151,11 @@ const (
 	// maxStalls is how often in a row a peer may leave requests unanswered until
 	// they time out before its stream is ended.
 	maxStalls = 4
-	// limitedBlock is the average block size up to which single blocks are asked
-	// for over a limited connection.
-	limitedBlock = 64 << 10
+	// limitedBlocks and limitedSize are how many single blocks are asked for at a
+	// time over a limited connection, and of which average size at most: a relay
+	// may cut it off after 128 KiB.
+	limitedBlocks = 2
+	limitedSize   = 16 << 10
 	// writeStall is how long a single write may take: the remote does not read.
 	writeStall = 60 * time.Second
 	// lingerTime is how long a stream that ended well waits for the remote's end.

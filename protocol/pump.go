@@ -46,7 +46,7 @@ func (sw *swarm) pump() {
 	now := sw.now()
 	for _, c := range sw.channels {
 		if c.peer != nil && c.begun {
-			c.peer.Pause(now < sw.resume || !c.s.out.room())
+			c.peer.Pause(sw.halted || now < sw.resume || c.probe != nil || c.s.o.Limited && sw.table.BlockSize() > limitedSize || !c.s.out.room())
 			sw.wantMore(c)
 		}
 	}
@@ -66,7 +66,7 @@ func (sw *swarm) pump() {
 		sw.say(&sw.asks[i])
 	}
 	for _, c := range sw.bad {
-		c.s.fail(c.s.blame("request", ErrSilent))
+		c.s.fail(c.verdict())
 	}
 	clear(sw.bad)
 	sw.bad = sw.bad[:0]
@@ -174,6 +174,9 @@ func (sw *swarm) tick(now time.Duration) {
 		},
 	})
 	for _, c := range sw.channels {
+		if c.probe != nil && now-c.probe.at > specialTimeout {
+			sw.bad = append(sw.bad, c)
+		}
 		c.specials = slices.DeleteFunc(c.specials, func(s special) bool {
 			// hypercore 6 does not answer every one; an answer that did not help is not
 			// asked for again at once.
@@ -190,7 +193,7 @@ func (sw *swarm) arm() {
 	}
 	busy := sw.table.InFlight() > 0 || sw.now() < sw.resume
 	for _, c := range sw.channels {
-		busy = busy || len(c.specials) > 0
+		busy = busy || len(c.specials) > 0 || c.probe != nil
 	}
 	if !busy {
 		return
@@ -259,6 +262,9 @@ func (sw *swarm) request(c *channel, r schedule.Run) {
 // special sends the requests that are not for blocks: lengths, links, seeks. mu
 // held.
 func (sw *swarm) special(length uint64, now time.Duration) {
+	if sw.halted {
+		return
+	}
 	d := &sw.demand
 	want := d.MinLen
 	for _, b := range d.Blocks {

@@ -200,6 +200,9 @@ func (s *Stream) receive(ctx context.Context) {
 // blocks are asked for while that happens.
 func (sw *swarm) take(ctx context.Context, b *batch) error {
 	c := b.c
+	if done, err := sw.probed(ctx, c, b.proofs); done {
+		return err
+	}
 	keep, err := sw.arrived(c, b.proofs)
 	if err != nil {
 		return err
@@ -226,7 +229,10 @@ func (sw *swarm) take(ctx context.Context, b *batch) error {
 		sw.release(keep)
 		switch {
 		case errors.Is(err, feed.ErrInvalidProof):
-			return c.s.blame("data", err)
+			return sw.suspect(c, keep[0].Index, c.s.blame("data", err))
+		case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
+			sw.halt()
+			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}

@@ -37,6 +37,7 @@ type swarm struct {
 	ticking  bool
 	closed   error // not nil: no more
 	exts     []*Extension
+	halted   bool          // nothing is asked for any more: the feed is frozen
 	resume   time.Duration // nothing is asked for before: storing has failed
 	ended    []*channel    // done, to be closed by pump
 
@@ -86,6 +87,9 @@ func (sw *swarm) join(c *channel) bool {
 		l := schedule.Limits{Blocks: maxInFlight, Cancels: c.s.o.Dialect == Native}
 		if c.s.o.Dialect == V6 {
 			l.Blocks = maxInFlightV6
+		}
+		if c.s.o.Limited {
+			l.Single = limitedBlocks
 		}
 		c.peer = sw.table.AddPeer(l)
 		c.peer.Tag = c

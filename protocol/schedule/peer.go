@@ -13,6 +13,7 @@ type Limits struct {
 	Bytes   int           // bytes in flight, at most, by the average block size; default 64 MiB
 	Timeout time.Duration // silence after which a request goes to another peer; default 7.5 s
 	Cancels bool          // requests to this peer can be taken back
+	Single  int           // if not 0: only urgent blocks, this many at a time, and no ranges
 }
 
 func (l Limits) withDefaults() Limits {
@@ -210,7 +211,7 @@ func (p *Peer) window() int {
 // room is how many blocks may be asked now. It waits until a quarter of the
 // window is free, so that requests go out in batches.
 func (p *Peer) room() int {
-	if p.paused {
+	if p.paused || p.limits.Single > 0 {
 		return 0
 	}
 	w := p.window()
@@ -227,6 +228,9 @@ func (p *Peer) urgentRoom() int {
 	}
 	if p.stalled {
 		return max(0, 1-p.inflight)
+	}
+	if p.limits.Single > 0 {
+		return max(0, p.limits.Single-p.inflight)
 	}
 	return max(0, min(p.window()+urgentExtra, p.limits.Blocks)-p.inflight)
 }
