@@ -240,7 +240,7 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 	}
 	if static {
 		f.static = true
-	} else if res.Length >= old || !f.signedAt(res.Length) {
+	} else if res.Length >= old || len(res.Unproven) > 0 && !f.signedAt(res.Length) {
 		f.sigs.add(sigRecord{length: res.Length, hash: res.TreeHash, sig: [sigSize]byte(p.Signature), signed: true})
 	}
 	switch {
@@ -264,7 +264,7 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 
 // signedAt reports whether the signature of a length is here. mu held.
 func (f *Feed) signedAt(length uint64) bool {
-	_, ok, err := f.sigs.at(length)
+	_, ok, err := f.signatureAt(length)
 	return ok && err == nil
 }
 

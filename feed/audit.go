@@ -155,7 +155,44 @@ func (a *auditor) run() error {
 	if err := a.signatures(a.r.Length, ^uint64(0)); err != nil {
 		return err
 	}
+	if err := a.rest(); err != nil {
+		return err
+	}
 	return a.bits()
+}
+
+// rest checks that there is nothing where there cannot be anything yet: parents
+// whose right half does not exist, and what lies beyond the length. At a reader a
+// crash may leave something there, which is overwritten in time.
+func (a *auditor) rest() error {
+	f := a.f
+	if f.SecretKey() == nil || f.Len() != a.r.Length {
+		return nil
+	}
+	end := 2 * a.r.Length
+	for _, n := range openParents(a.r.Length) {
+		var b [nodeSize]byte
+		if _, err := readFull(f.files.tree, b[:], nodeOffset(n)); err != nil {
+			return f.fileError("read", treeName, err)
+		}
+		if !isZero(b[:]) && f.Len() == a.r.Length {
+			a.problem(treeName, nodeOffset(n), "node %d is there, but not all blocks below it are", n)
+		}
+	}
+	for _, x := range []struct {
+		name string
+		file store.File
+		end  uint64
+	}{{treeName, f.files.tree, uint64(nodeOffset(max(end, 1) - 1))}, {dataName, f.files.data, a.r.ByteLength}} {
+		have, err := size(x.file)
+		if err != nil {
+			return f.fileError("size of", x.name, err)
+		}
+		if uint64(have) > x.end && f.Len() == a.r.Length {
+			a.problem(x.name, int64(x.end), "there are %d bytes after the end of the feed", uint64(have)-x.end)
+		}
+	}
+	return nil
 }
 
 // headers checks what begins each file, and the keys.
@@ -484,7 +521,7 @@ func (a *auditor) signature(length uint64, sig []byte) error {
 	if length > a.r.Length {
 		switch {
 		case a.f.Len() >= length: // appended meanwhile
-		case !a.f.Writable():
+		case a.f.SecretKey() == nil:
 			a.r.Unmarked++
 		default:
 			a.problem(signaturesName, sigOffset(length), "there is a signature of length %d, the feed has %d blocks", length, a.r.Length)

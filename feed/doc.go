@@ -1,2 +1,103 @@
-// Package feed is one log: signed, append-only, whole or sparse, on disk.
+// Package feed is one log: blocks that only its writer can append, that anyone
+// who knows its public key can verify, whole or in part, on disk.
+//
+// # A feed
+//
+// The writer holds an Ed25519 key pair. Blocks are numbered from 0. Over them
+// grows a Merkle tree (package merkle), and each append signs its roots. Who has
+// the public key can verify any block with the nodes on its way to signed roots,
+// without the others: feeds are whole or sparse, and it does not matter from whom
+// a block comes. A static feed has no key pair: its key is its tree hash.
+//
+//	            Append ──┐                        ┌── Get, Blocks, Reader
+//	                     ▼                        │
+//	peers ── Apply ─► memory ─► flight ─► sync ─► files
+//	                     │     (writes)           │
+//	  Demand ◄───────────┘                        └── Prove, ReadBlocks ─► peers
+//
+// There is one way to the disk: what is appended, downloaded or recovered is
+// pending in memory, a flight writes all of it, and a commit makes it durable and
+// then counts it. Commit points and what a crash leaves at each are written down
+// at [Feed.commit], in commit.go.
+//
+// # Files
+//
+// Six files are those of npm hypercore 6 to 9, byte for byte. Integers are big
+// endian. Three begin with a header of 32 bytes: 05 02 57, type, version 0,
+// u16 size of an entry, length of a name, name, zeros.
+//
+//	key         32 bytes: the public key
+//	secret_key  64 bytes: seed, public key; only at the writer
+//	data        the blocks, one after the other; in a clone each is at its final
+//	            place, what is not here is a hole
+//	tree        header (type 2, entries of 40, "BLAKE2b"), then node n at
+//	            32 + 40n: hash 32, size 8. All zeros: not here. A parent whose
+//	            right half does not exist yet is not here
+//	signatures  header (type 1, entries of 64, "Ed25519"), then the signature of
+//	            length n at 32 + 64(n-1). Zeros: no append ended there
+//	bitfield    header (type 0, entries: the page size), then pages, see
+//	            package bitfield: which blocks and nodes are here
+//
+// Hypercore 6 to 8 sign the tree hash, hypercore 9 the tree hash and the length:
+// both verify, the first is written.
+//
+// Two more are our own, and JavaScript does not look at them:
+//
+//	journal     two slots in turn, each in a sector of its own, with a checksum:
+//	            how much is durable, the highest length that was announced, the
+//	            node that wrote last (journal.go)
+//	fork        the evidence, if the writer signed two histories (fork.go)
+//
+// A lock (flock) is held on bitfield while the feed is open, as hypercore does.
+//
+// # Invariants
+//
+//  1. A bit is a promise: on disk, the bit of a block is set only after its bytes
+//     and its nodes are durable.
+//  2. A writer never forks itself: a block is announced and served only when it
+//     and its signature are durable. A directory that is behind what was announced
+//     (a restored backup), or was last written by another node, refuses to append.
+//  3. One door: whatever comes from elsewhere goes through [Feed.Apply] and is
+//     verified before anything is written.
+//  4. Old roots hold: a held node is never replaced by another that is signed too.
+//     If the writer signed both, the evidence is kept and the feed is frozen.
+//
+// # Opening
+//
+// The journal says how much counts; the roots of that length must be signed. What
+// an interrupted append has written beyond it is taken over if it is complete,
+// else cut off: nobody has seen it. A bitfield that is missing, cut or at odds
+// with the tree is made anew from the tree and the data.
+//
+// Without a journal (a directory made by hypercore, or the file was lost) only
+// the bitfield says how much counts, and only if its length is signed. Where
+// hypercore 6 would go on at a lower length and fork the feed, Open refuses:
+// a bitfield that is missing, blank or cut while there are blocks, a key that is
+// missing. Options.Repair then rebuilds what can be, Options.ReadOnly looks at it.
+//
+//	state                                     Open
+//	nothing                                   creates a feed, or ErrNotFound
+//	only key, or key and secret_key           an empty feed
+//	journal, bitfield missing, blank or cut   rebuilt
+//	no journal, the same                      CorruptError
+//	key missing or short, but blocks          CorruptError
+//	secret_key missing or short               read only for want of a key
+//	secret_key of another feed, other key     ErrKeyMismatch
+//	signature of the length missing           reading only; made again if the
+//	                                          journal vouches for the roots and the
+//	                                          secret key is here
+//	signature or roots wrong                  CorruptError; with a journal the
+//	                                          greatest length that is right, and no
+//	                                          appends (ErrBehind)
+//	data too short                            writer: reading only; reader: what is
+//	                                          lost is missing
+//
+// # Use
+//
+// A Feed is safe for concurrent use. Calls that can wait take a context. Close
+// ends everything the feed started and lets everyone who waits go with ErrClosed;
+// it may be called twice. An idle feed has no goroutine.
+//
+// The engine that fetches and serves implements [Replicator] and is attached to
+// the feed; [Feed.Demand] tells it what is wanted.
 package feed

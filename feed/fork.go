@@ -149,7 +149,7 @@ func (f *Feed) ourSide(n uint64) (ForkSide, error) {
 	if err != nil {
 		return ForkSide{}, err
 	}
-	sig, ok, err := f.sigs.at(length)
+	sig, ok, _, err := f.sigs.at(length)
 	if err != nil {
 		return ForkSide{}, f.fileError("read", signaturesName, err)
 	}

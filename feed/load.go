@@ -78,7 +78,8 @@ type plan struct {
 	sign    bool   // the signature is to be made again
 	damage  error  // the feed is to be read only
 	foreign bool   // other software wrote it last
-	tail    bool   // signatures beyond the length may count
+	tail    bool   // appends beyond the length may count
+	cut     bool   // signatures beyond the length do not
 }
 
 // carryOut follows the plan.
@@ -131,8 +132,8 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		}
 	}
 	f.durable = c.length
-	if p.tail && f.damage == nil && !f.opts.ReadOnly {
-		if err := f.recoverTail(ctx); err != nil {
+	if f.damage == nil && !f.opts.ReadOnly {
+		if err := f.recoverTail(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -175,14 +176,8 @@ func (f *Feed) trimBits(length uint64) {
 			f.image.SetTree(n, false)
 		}
 	}
-	// Ancestors of the first block beyond that have lower numbers.
-	for n := 2 * length; n < merkle.MaxInt; n = merkle.Parent(n) {
-		if n < 2*length {
-			f.image.SetTree(n, false)
-		}
-		if merkle.LeftSpan(n) == 0 && n > 2*length {
-			break
-		}
+	for _, n := range openParents(length) {
+		f.image.SetTree(n, false)
 	}
 }
 

@@ -24,8 +24,8 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 	if err != nil {
 		return err
 	}
-	if c.state != rootsMissing && c.hash != j.hash {
-		if c, err = f.mend(c, j.hash); err != nil {
+	if c.state == rootsMissing || c.hash != j.hash {
+		if c, err = f.mend(c, j.byteLen, func(h merkle.Hash) bool { return h == j.hash }); err != nil {
 			return err
 		}
 	}
@@ -42,6 +42,7 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 		return f.planBehind(s, p)
 	}
 	p.take = c
+	p.cut = true
 	p.from = min(j.bits, j.length)
 	// A bitfield that is not there, is cut, or marks other nodes than it should up
 	// to the length at which it was synced, is made anew.
@@ -60,36 +61,36 @@ func (f *Feed) rootBits(length uint64) bool {
 	return true
 }
 
-// mend tries to compute roots that are not what the journal says from the nodes
-// below them.
-func (f *Feed) mend(c candidate, want merkle.Hash) (candidate, error) {
-	roots := append([]merkle.Node(nil), c.acc.Roots()...)
+// mend looks for one root that is missing or wrong and can be computed from what
+// is below it, so that right says that these are the roots. bytes is the length
+// in bytes.
+func (f *Feed) mend(c candidate, bytes uint64, right func(merkle.Hash) bool) (candidate, error) {
+	if f.opts.ReadOnly || c.length > MaxLength {
+		return c, nil
+	}
+	var buf [merkle.MaxRoots]uint64
+	var roots []merkle.Node
+	for _, n := range merkle.Roots(buf[:0], c.length) {
+		r, _, err := f.rawNode(n)
+		if err != nil {
+			return c, err
+		}
+		r.Index = n
+		roots = append(roots, r)
+	}
+	w := walker{f: f}
+	var off uint64
 	for i, r := range roots {
-		left, right, inner := merkle.Children(r.Index)
-		if !inner {
-			continue
-		}
-		l, ok1, err := f.rawNode(left)
+		// Only the last root can be a leaf: its block goes to the end.
+		n, ok, err := w.compute(r.Index, off, bytes-min(bytes, off))
 		if err != nil {
 			return c, err
 		}
-		rn, ok2, err := f.rawNode(right)
-		if err != nil {
-			return c, err
-		}
-		if !ok1 || !ok2 {
-			continue
-		}
-		n, err := merkle.Join(l, rn)
-		if err != nil {
+		if off += r.Size; !ok {
 			continue
 		}
 		roots[i] = n
-		if merkle.TreeHash(roots) == want && !f.opts.ReadOnly {
-			acc, err := merkle.NewAccumulator(roots)
-			if err != nil {
-				return c, nil
-			}
+		if right(merkle.TreeHash(roots)) {
 			var b [nodeSize]byte
 			putNode(b[:], &n)
 			if _, err := f.files.tree.WriteAt(b[:], nodeOffset(n.Index)); err != nil {
@@ -97,8 +98,7 @@ func (f *Feed) mend(c candidate, want merkle.Hash) (candidate, error) {
 			}
 			f.repair.Nodes++
 			f.touched.tree = true
-			c2, err := f.check(acc.Len())
-			return c2, err
+			return f.check(c.length)
 		}
 		roots[i] = r
 	}
@@ -218,7 +218,13 @@ func (f *Feed) planRepair(s *found, p *plan, problem error) error {
 	if !f.opts.Repair && !f.opts.ReadOnly {
 		return problem
 	}
-	c, err := f.searchDown()
+	c, err := f.mendLast(s)
+	if err != nil {
+		return err
+	}
+	if c.length == 0 {
+		c, err = f.searchDown()
+	}
 	if err != nil {
 		return err
 	}
@@ -240,6 +246,28 @@ func (f *Feed) planRepair(s *found, p *plan, problem error) error {
 	}
 	p.take, p.rebuild = c, true
 	return nil
+}
+
+// mendLast tries to put in order the roots of the last signature there is; the
+// length is 0 if that fails.
+func (f *Feed) mendLast(s *found) (candidate, error) {
+	n := uint64(max(0, s.sizes[signaturesName]-headerSize)) / sigSize
+	sig, ok, err := readSig(f.files.signatures, n)
+	if err != nil {
+		return candidate{}, f.fileError("read", signaturesName, err)
+	}
+	if !ok || n > MaxLength {
+		return candidate{}, nil
+	}
+	c, err := f.check(n)
+	if err != nil || c.state == sigValid {
+		return c, err
+	}
+	c, err = f.mend(c, uint64(s.sizes[dataName]), func(h merkle.Hash) bool { return verifySignature(f.key, h, n, sig[:]) })
+	if err != nil || c.state == sigValid {
+		return c, err
+	}
+	return candidate{acc: new(merkle.Accumulator)}, nil
 }
 
 // searchStatic returns the length at which the tree has the key as its hash,

@@ -95,16 +95,34 @@ func (f *Feed) prove(index, digest uint64, hash bool, limit uint64, remote merkl
 		p.Signature = nil
 		return nil
 	}
-	sig, ok, err := f.sigs.at(verifiedBy / 2)
-	if err != nil {
-		return f.fileError("read", signaturesName, err)
-	}
-	if !ok {
+	sig, ok, err := f.signatureAt(verifiedBy / 2)
+	if err != nil || !ok {
 		p.Signature = nil
-		return nil
+		return err
 	}
 	p.Signature = append(p.Signature, sig[:]...)
 	return nil
+}
+
+// signatureAt returns the signature of a length that was verified, once. mu held.
+func (f *Feed) signatureAt(length uint64) (sig [sigSize]byte, ok bool, err error) {
+	sig, ok, checked, err := f.sigs.at(length)
+	if err != nil {
+		return sig, false, f.fileError("read", signaturesName, err)
+	}
+	if !ok || checked {
+		return sig, ok, nil
+	}
+	roots, err := f.rootsAt(length)
+	if err != nil {
+		return sig, false, err
+	}
+	hash := merkle.TreeHash(roots)
+	if !verifySignature(f.key, hash, length, sig[:]) {
+		return sig, false, nil
+	}
+	f.sigs.last = sigRecord{length: length, hash: hash, sig: sig, signed: true}
+	return sig, true, nil
 }
 
 // nodeError turns a failure to read a node into one that names the place.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
 )
 
 // RepairReport says what an Open changed to bring the files in order.
@@ -115,10 +116,21 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 // a signature follows, and the blocks up to it are in the data file, have the
 // sizes that the tree file says, and hash to what is signed. They take the way of
 // any append, and are written again: what was in the page cache after a failed
-// sync may not be on the disk. What lies beyond is cut off; nobody has seen it.
-func (f *Feed) recoverTail(ctx context.Context) error {
-	if f.draft {
+// sync may not be on the disk. What lies beyond is cut off; nobody has seen it. Of
+// a feed that is downloaded only signatures are cut off, which may be torn.
+func (f *Feed) recoverTail(ctx context.Context, p *plan) error {
+	switch {
+	case !p.tail && p.cut:
+		return f.cut(signaturesName, f.files.signatures, sigOffset(f.acc.Len()+1))
+	case !p.tail:
+		return nil
+	case f.draft:
 		return f.cutFiles()
+	}
+	if f.opts.Repair {
+		if err := f.blankOpenParents(); err != nil {
+			return err
+		}
 	}
 	for {
 		n, sig, err := f.nextSignature(f.acc.Len())
@@ -218,6 +230,39 @@ func (f *Feed) adopt(list []merkle.Node, sig [sigSize]byte) error {
 	return nil
 }
 
+// openParents returns the nodes before the end of the tree whose right half does
+// not exist yet.
+func openParents(length uint64) (list []uint64) {
+	end := 2 * length
+	for n := end; n < merkle.MaxInt; n = merkle.Parent(n) {
+		if n < end {
+			list = append(list, n)
+		}
+		if merkle.LeftSpan(n) == 0 && n >= end {
+			break
+		}
+	}
+	return list
+}
+
+// blankOpenParents removes what is where it cannot be yet.
+func (f *Feed) blankOpenParents() error {
+	for _, n := range openParents(f.acc.Len()) {
+		if _, ok, err := f.rawNode(n); err != nil {
+			return err
+		} else if !ok {
+			continue
+		}
+		var zero [nodeSize]byte
+		if _, err := f.files.tree.WriteAt(zero[:], nodeOffset(n)); err != nil {
+			return f.fileError("write", treeName, err)
+		}
+		f.touched.tree = true
+		f.repair.Nodes++
+	}
+	return nil
+}
+
 // cutFiles cuts off what lies beyond the length in tree, signatures and data.
 func (f *Feed) cutFiles() error {
 	length := f.acc.Len()
@@ -225,27 +270,28 @@ func (f *Feed) cutFiles() error {
 	if length > 0 {
 		treeEnd = nodeOffset(2*length - 1)
 	}
-	for _, c := range []struct {
-		name string
-		end  int64
-	}{{treeName, treeEnd}, {signaturesName, sigOffset(length + 1)}, {dataName, int64(f.acc.ByteLen())}} {
-		file := map[string]interface {
-			Size() (int64, error)
-			Truncate(int64) error
-		}{treeName: f.files.tree, signaturesName: f.files.signatures, dataName: f.files.data}[c.name]
-		have, err := file.Size()
-		if err != nil {
-			return f.fileError("size of", c.name, err)
-		}
-		if have <= c.end {
-			continue
-		}
-		if c.name == dataName {
-			f.repair.Dropped += uint64(have - c.end)
-		}
-		if err := file.Truncate(c.end); err != nil {
-			return f.fileError("cut", c.name, err)
-		}
+	if err := f.cut(treeName, f.files.tree, treeEnd); err != nil {
+		return err
+	}
+	if err := f.cut(signaturesName, f.files.signatures, sigOffset(length+1)); err != nil {
+		return err
+	}
+	return f.cut(dataName, f.files.data, int64(f.acc.ByteLen()))
+}
+
+func (f *Feed) cut(name string, file store.File, end int64) error {
+	have, err := file.Size()
+	if err != nil {
+		return f.fileError("size of", name, err)
+	}
+	if have <= end {
+		return nil
+	}
+	if name == dataName {
+		f.repair.Dropped += uint64(have - end)
+	}
+	if err := file.Truncate(end); err != nil {
+		return f.fileError("cut", name, err)
 	}
 	return nil
 }

@@ -71,21 +71,19 @@ func (l *sigList) landed(recs []sigRecord) {
 	l.taken = 0
 }
 
-// at returns the signature of a length; ok is false if there is none.
-func (l *sigList) at(length uint64) (sig [sigSize]byte, ok bool, err error) {
+// at returns the signature of a length; ok is false if there is none. It is
+// checked if it was verified, or made here, before.
+func (l *sigList) at(length uint64) (sig [sigSize]byte, ok, checked bool, err error) {
 	if l.last.signed && l.last.length == length {
-		return l.last.sig, true, nil
+		return l.last.sig, true, true, nil
 	}
 	for i := len(l.recs) - 1; i >= 0; i-- {
 		if r := &l.recs[i]; r.length == length && r.signed {
-			return r.sig, true, nil
+			return r.sig, true, true, nil
 		}
 	}
 	sig, ok, err = readSig(l.file, length)
-	if ok {
-		l.last = sigRecord{length: length, sig: sig, signed: true}
-	}
-	return sig, ok, err
+	return sig, ok, false, err
 }
 
 // readSig reads the record of a length; ok is false if it is blank.
