@@ -15,6 +15,7 @@ const HomeEnv = "HYPERCORE_HOME"
 //
 //	HOME/feeds/NAME/    the directory of a feed; NAME is a name, or the public key in hex
 //	HOME/nodes/N/       slot N: the state of one node (see Slot)
+//	HOME/commands/N/    slots of commands that hold a feed
 //
 // It is safe for concurrent use, also by several processes.
 type Home struct {
@@ -73,5 +74,6 @@ func (h *Home) Dir() string { return h.dir }
 // FeedDir is where the feed with this name, or with this key in hex, lives.
 func (h *Home) FeedDir(name string) string { return filepath.Join(h.dir, "feeds", name) }
 
-func (h *Home) feedsDir() string { return filepath.Join(h.dir, "feeds") }
-func (h *Home) nodesDir() string { return filepath.Join(h.dir, "nodes") }
+func (h *Home) feedsDir() string    { return filepath.Join(h.dir, "feeds") }
+func (h *Home) nodesDir() string    { return filepath.Join(h.dir, "nodes") }
+func (h *Home) commandsDir() string { return filepath.Join(h.dir, "commands") }

@@ -69,6 +69,7 @@ func TestClaim(t *testing.T) {
 	seed = claim(t, h, "node", 1)
 	boot = claim(t, h, "bootstrap", 0)
 	boot2 := claim(t, h, "bootstrap", 3)
+	claim(t, h, control.RoleCommand, 0).Close()
 
 	fi, err := os.Stat(seed.Dir())
 	if err != nil || fi.Mode().Perm() != 0o700 {
@@ -78,7 +79,7 @@ func TestClaim(t *testing.T) {
 	for _, s := range h.Slots() {
 		roles = append(roles, s.Role)
 	}
-	if got := strings.Join(roles, " "); got != "bootstrap node node bootstrap" {
+	if got := strings.Join(roles, " "); got != "bootstrap node node bootstrap command" {
 		t.Errorf("roles: %s", got)
 	}
 	for _, s := range []*control.Slot{boot, seed, boot2} {

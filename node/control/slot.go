@@ -28,6 +28,9 @@ const (
 //	nodes/N/control.sock   the control socket, 0600 in a directory that is 0700
 //	nodes/N/...            what the node keeps: identity, DHT records
 //
+// A command that merely holds a feed for a while has a slot under commands/,
+// alike but with nothing kept, so that nodes keep their numbers.
+//
 // Several nodes may run on one home. A node takes the first free slot that
 // last had the same role, so that a node started again has the identity that
 // it had, whatever else was started before it; else the first slot that is new.
@@ -40,10 +43,15 @@ type Slot struct {
 // ErrNoSlot is returned by Claim when every slot of the home is taken.
 var ErrNoSlot = errors.New("control: too many nodes run on this home")
 
-// Claim takes a slot for a role, such as "node" or "bootstrap". Close gives it back.
+// RoleCommand is the role of a process that runs no node.
+const RoleCommand = "command"
+
+// Claim takes a slot for a role, such as "node", "bootstrap" or RoleCommand.
+// Close gives it back.
 func (h *Home) Claim(role string) (*Slot, error) {
-	if err := os.MkdirAll(h.nodesDir(), 0o700); err != nil {
-		return nil, fmt.Errorf("control: claim a slot: %w", err)
+	in := h.nodesDir()
+	if role == RoleCommand {
+		in = h.commandsDir()
 	}
 	for _, again := range []bool{true, false} {
 		want := ""
@@ -51,10 +59,11 @@ func (h *Home) Claim(role string) (*Slot, error) {
 			want = role
 		}
 		for n := range maxSlots {
-			if h.role(n) != want {
+			dir := slotDir(in, n)
+			if slotRoleOf(dir) != want {
 				continue
 			}
-			if s, err := h.claim(n, role); s != nil || err != nil {
+			if s, err := claim(dir, n, role); s != nil || err != nil {
 				return s, err
 			}
 		}
@@ -63,8 +72,7 @@ func (h *Home) Claim(role string) (*Slot, error) {
 }
 
 // claim takes slot n; nil, nil when another process has it.
-func (h *Home) claim(n int, role string) (*Slot, error) {
-	dir := h.slotDir(n)
+func claim(dir string, n int, role string) (*Slot, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("control: claim slot %d: %w", n, err)
 	}
@@ -78,11 +86,11 @@ func (h *Home) claim(n int, role string) (*Slot, error) {
 		return nil, fmt.Errorf("control: lock %s: %w", f.Name(), err)
 	}
 	// Between our look at the role and the lock another process may have come and gone.
-	if have := h.role(n); !ok || have != "" && have != role {
+	if have := slotRoleOf(dir); !ok || have != "" && have != role {
 		f.Close()
 		return nil, nil
 	}
-	if h.role(n) == "" {
+	if slotRoleOf(dir) == "" {
 		if err := os.WriteFile(filepath.Join(dir, slotRole), []byte(role+"\n"), 0o600); err != nil {
 			f.Close()
 			return nil, fmt.Errorf("control: claim slot %d: %w", n, err)
@@ -111,28 +119,31 @@ type SlotInfo struct {
 	Socket string // where its node listens, if one runs
 }
 
-// Slots lists the slots that exist, in order.
+// Slots lists the slots that exist: those of nodes in order, then those of commands.
 func (h *Home) Slots() []SlotInfo {
 	var out []SlotInfo
-	for _, n := range h.slots() {
-		out = append(out, SlotInfo{N: n, Dir: h.slotDir(n), Role: h.role(n), Socket: filepath.Join(h.slotDir(n), slotSocket)})
+	for _, in := range []string{h.nodesDir(), h.commandsDir()} {
+		for _, n := range slotsIn(in) {
+			dir := slotDir(in, n)
+			out = append(out, SlotInfo{N: n, Dir: dir, Role: slotRoleOf(dir), Socket: filepath.Join(dir, slotSocket)})
+		}
 	}
 	return out
 }
 
-func (h *Home) slotDir(n int) string { return filepath.Join(h.nodesDir(), strconv.Itoa(n)) }
+func slotDir(in string, n int) string { return filepath.Join(in, strconv.Itoa(n)) }
 
-func (h *Home) role(n int) string {
-	b, err := os.ReadFile(filepath.Join(h.slotDir(n), slotRole))
+func slotRoleOf(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, slotRole))
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
 }
 
-// slots lists the numbers of the slots on disk, in order.
-func (h *Home) slots() []int {
-	ents, err := os.ReadDir(h.nodesDir())
+// slotsIn lists the numbers of the slots in a directory, in order.
+func slotsIn(dir string) []int {
+	ents, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
 	}

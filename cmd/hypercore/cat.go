@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+const catHelp = `
+Write blocks to stdout, one after the other, nothing between them. What was appended
+with any cut comes out as the bytes that went in.
+
+With --live it goes on: new blocks are written as they are appended here or arrive from
+the network, until Ctrl-C. Blocks that are not on this machine are fetched when a
+running node seeds or clones the feed; otherwise reading stops there with an error.
+
+  hypercore cat notes
+  hypercore cat ./log --tail 10 --live
+  hypercore cat archive --start 1000 --end 1010 > part
+
+--json: one line per block: {index, bytes, text} or {index, bytes, base64}`
+
+// catFlush is how long bytes may wait for more before they are written out.
+const catFlush = 2 * time.Millisecond
+
+func newCat(a *app) *cobra.Command {
+	var o control.CatOptions
+	cmd := &cobra.Command{
+		Use:   "cat FEED",
+		Short: "Write blocks to stdout, also as they come",
+		Long:  text(catHelp),
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := oneOf(c, "start", "tail"); err != nil {
+				return err
+			}
+			if o.Live && c.Flags().Changed("end") {
+				return usagef("--live has no end; leave out --end")
+			}
+			if c.Flags().Changed("end") && o.End <= o.Start {
+				if o.End == o.Start {
+					return nil
+				}
+				return usagef("--end %d is before --start %d", o.End, o.Start)
+			}
+			f, _, err := a.openFeed(c.Context(), args[0], c.Name())
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			w := newLazyWriter(a)
+			err = f.Cat(c.Context(), o, w.block)
+			if ferr := w.close(); err == nil {
+				err = ferr
+			}
+			if o.Live {
+				err = untilInterrupted(c.Context(), err)
+			}
+			return err
+		},
+	}
+	cmd.Flags().Uint64Var(&o.Start, "start", 0, "index of the first block")
+	cmd.Flags().Uint64Var(&o.End, "end", 0, "index after the last block (default: all that there are)")
+	cmd.Flags().Uint64Var(&o.Tail, "tail", 0, "only the last N blocks, instead of --start")
+	cmd.Flags().BoolVar(&o.Live, "live", false, "go on with new blocks until interrupted")
+	return cmd
+}
+
+// lazyWriter gathers small blocks before they are written, and never holds
+// them longer than catFlush: fast for millions, prompt for one.
+type lazyWriter struct {
+	a *app
+
+	mu    sync.Mutex
+	w     *bufio.Writer
+	err   error // of a write; final
+	timer *time.Timer
+}
+
+func newLazyWriter(a *app) *lazyWriter {
+	w := &lazyWriter{a: a, w: bufio.NewWriterSize(a.out, 64<<10)}
+	w.timer = time.AfterFunc(time.Hour, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if err := w.w.Flush(); w.err == nil {
+			w.err = err
+		}
+	})
+	w.timer.Stop()
+	return w
+}
+
+func (w *lazyWriter) block(index uint64, data []byte) error {
+	if w.a.json {
+		b, err := marshalLine(blockJSON(index, data))
+		if err != nil {
+			return err
+		}
+		data = b
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	if w.w.Buffered() == 0 {
+		w.timer.Reset(catFlush)
+	}
+	_, w.err = w.w.Write(data)
+	return w.err
+}
+
+func (w *lazyWriter) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	if w.err != nil {
+		return w.err
+	}
+	return w.w.Flush()
+}

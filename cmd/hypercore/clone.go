@@ -1,0 +1,378 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+const cloneHelp = `
+Find the feed with this key, fetch it, check it, and keep it in DIR (or in the home). A
+clone that was interrupted goes on where it stopped. It ends when everything that the
+peers found know of is here; with --live it goes on with what the writer appends, and
+serves others, until Ctrl-C.
+
+  hypercore clone 9718a1ff... ./copy
+  hypercore clone 9718a1ff... ./part --range 1000-1010 --range 2000-2010
+  hypercore clone 9718a1ff... --live
+
+While nothing moves it says why: nobody found yet, found but not reachable, or blocks
+that nobody has. --timeout ends it then with exit code 4.
+
+--json: one event per line: {"event":"listening", id, network, addrs},
+{"event":"progress", key, length, blocks, bytes, received, peers} once a second,
+{"event":"waiting", key, text}, {"event":"complete", key, directory, length, blocks,
+bytes, received, sent, seconds, peers}. blocks and bytes are those that are here, received
+and sent what went over the wire, proofs included.`
+
+func newClone(a *app) *cobra.Command {
+	var nf netFlags
+	var o cloneOptions
+	cmd := &cobra.Command{
+		Use:   "clone KEY [DIR] [NET]",
+		Short: "Find a feed by its key and fetch it",
+		Long:  text(cloneHelp),
+		Args:  args(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			var err error
+			if o.key, err = control.ParseKey(args[0]); err != nil {
+				return err
+			}
+			if len(args) > 1 {
+				o.dir = args[1]
+			}
+			for _, s := range split(o.ranges) {
+				r, err := parseRange(s)
+				if err != nil {
+					return err
+				}
+				o.wanted = append(o.wanted, r)
+			}
+			ctx, cancel := withTimeout(c.Context(), o.timeout)
+			defer cancel()
+			err = a.clone(ctx, c, &o, &nf)
+			if o.live {
+				err = untilInterrupted(ctx, err)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&o.live, "live", false, "go on with what is appended, until interrupted")
+	cmd.Flags().StringArrayVar(&o.ranges, "range", nil, "only blocks A-B, both included; repeat for more")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "give up after this time, such as 30s (default: never)")
+	nf.register(cmd)
+	nf.registerTCP(cmd)
+	return cmd
+}
+
+type cloneOptions struct {
+	key     feed.Key
+	dir     string // as given; empty: in the home
+	live    bool
+	ranges  []string // as given
+	wanted  []feed.Range
+	timeout time.Duration
+}
+
+// parseRange parses A-B, A- (to the end) or A.
+func parseRange(s string) (feed.Range, error) {
+	from, to, dash := strings.Cut(s, "-")
+	a, err := strconv.ParseUint(from, 10, 53)
+	if err != nil {
+		return feed.Range{}, usagef("--range %s: it looks like 1000-1010, the first and the last block", s)
+	}
+	b := a
+	switch {
+	case dash && to == "":
+		return feed.Range{Start: a}, nil
+	case dash:
+		if b, err = strconv.ParseUint(to, 10, 53); err != nil || b < a {
+			return feed.Range{}, usagef("--range %s: it looks like 1000-1010, the first and the last block", s)
+		}
+	}
+	return feed.Range{Start: a, End: b + 1}, nil
+}
+
+// cloneDir says where the clone goes, and what name the user knows it by.
+func (o *cloneOptions) cloneDir(h *control.Home) (dir, name string, err error) {
+	if o.dir == "" {
+		ref, err := h.Resolve(o.key.String())
+		if err != nil {
+			return "", "", err
+		}
+		if ref.Dir != "" {
+			return ref.Dir, ref.Name, nil
+		}
+		return h.FeedDir(o.key.String()), o.key.String(), nil
+	}
+	arg := o.dir
+	if !strings.ContainsAny(arg, `/\`) && arg != "." && arg != ".." {
+		arg = "./" + arg // DIR is a directory, not a name
+	}
+	ref, err := h.ResolveNew(arg)
+	return ref.Dir, arg, err
+}
+
+// cloning is a clone at work.
+type cloning struct {
+	a    *app
+	o    *cloneOptions
+	n    *running
+	f    *feed.Feed
+	join *node.Join
+	dir  string
+	name string // FEED of the clone for other commands
+
+	start  time.Time
+	blocks uint64 // what was there at the start
+	bytes  uint64
+}
+
+func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *netFlags) (err error) {
+	cfg, err := nf.config(c)
+	if err != nil {
+		return err
+	}
+	h, err := a.home()
+	if err != nil {
+		return err
+	}
+	cl := &cloning{a: a, o: o, start: time.Now()}
+	if cl.dir, cl.name, err = o.cloneDir(h); err != nil {
+		return err
+	}
+	if cl.n, err = a.startNode(ctx, roleNode, c.Name(), cfg, nf); err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := cl.n.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if cl.f, err = cl.n.open(ctx, cl.dir, feed.Options{Key: o.key, Sparse: len(o.wanted) > 0}); err != nil {
+		return fmt.Errorf("clone into %s: %w", cl.dir, err)
+	}
+	before, err := control.NewLocal(control.OpenFeed{Feed: cl.f}, nil).Info(ctx)
+	if err != nil {
+		return err
+	}
+	cl.blocks, cl.bytes = before.Downloaded, before.DownloadedBytes
+	if a.json {
+		if err := a.listening(cl.n, false); err != nil {
+			return err
+		}
+	} else {
+		a.say("cloning into %s", cl.dir)
+	}
+	if cl.join, err = cl.n.Share(ctx, cl.f, node.JoinOptions{Announce: true, Lookup: true}); err != nil {
+		return err
+	}
+	if err := a.joinTCP(ctx, cl.n, nf, []*seeded{{arg: cl.name, f: cl.f, join: cl.join}}); err != nil {
+		return err
+	}
+	return cl.run(ctx)
+}
+
+// How often a clone looks whether it is complete, and how long it stays so
+// before it believes it: a second peer may know of more.
+const (
+	cloneEvery  = 20 * time.Millisecond
+	cloneSettle = 200 * time.Millisecond
+)
+
+// cloneState is one look at a clone.
+type cloneState struct {
+	length  uint64 // the longest that anybody told, or is here
+	want    uint64 // blocks wanted of that
+	have    uint64 // blocks of those that are here
+	stats   feed.Stats
+	bytes   uint64 // of the blocks that are here
+	peers   int
+	told    int // peers that have said what they have
+	receive uint64
+	sent    uint64
+}
+
+func (cl *cloning) look() cloneState {
+	s := cloneState{stats: cl.f.Stats()}
+	s.length, s.bytes = s.stats.Length, cl.bytes+s.stats.DownloadedBytes
+	for _, p := range cl.n.Engine().Peers(cl.f.DiscoveryKey()) {
+		s.peers++
+		if p.HaveKnown {
+			s.told++
+			s.length = max(s.length, p.Length)
+		}
+	}
+	s.receive, s.sent = cl.n.Traffic()
+	if len(cl.o.wanted) == 0 {
+		s.want, s.have = s.length, s.stats.Blocks
+		return s
+	}
+	for _, r := range cl.o.wanted {
+		end := r.End
+		if end == 0 || end > s.length {
+			end = max(s.length, r.Start)
+		}
+		s.want += end - r.Start
+		s.have += cl.f.Downloaded(r.Start, end)
+	}
+	return s
+}
+
+// complete tells whether everything that is known to exist and is wanted is here.
+func (s cloneState) complete() bool {
+	return s.told > 0 && s.have >= s.want && s.stats.Length >= s.length
+}
+
+func (cl *cloning) run(ctx context.Context) error {
+	for _, r := range cl.o.wanted {
+		d := cl.f.Download(r)
+		defer d.Cancel()
+	}
+	p := cl.progress()
+	defer func() { p.end() }()
+	tick := time.NewTicker(cloneEvery)
+	defer tick.Stop()
+	var (
+		moved    = time.Now() // when something arrived last
+		last     cloneState
+		settled  time.Time // complete since
+		finished bool      // complete was told
+		told     = time.Now()
+	)
+	for {
+		s := cl.look()
+		now := time.Now()
+		if s.have != last.have || s.length != last.length || s.peers != last.peers {
+			moved = now
+			if s.have != last.have {
+				settled = time.Time{}
+			}
+		}
+		if cl.a.json && now.Sub(told) >= time.Second && s != last {
+			told = now
+			if err := cl.emit("progress", s); err != nil {
+				return err
+			}
+		}
+		if !s.complete() {
+			settled = time.Time{}
+			finished = finished && cl.o.live
+		} else if settled.IsZero() {
+			settled = now
+		} else if !finished && now.Sub(settled) >= cloneSettle {
+			finished = true
+			p.end()
+			if err := cl.complete(ctx, s); err != nil || !cl.o.live {
+				return err
+			}
+		}
+		if !finished && now.Sub(moved) >= stallAfter {
+			moved = now
+			if err := cl.explain(s); err != nil {
+				return err
+			}
+		}
+		last = s
+		select {
+		case <-ctx.Done():
+			return cl.stopped(ctx, s)
+		case <-tick.C:
+		}
+	}
+}
+
+// progress shows bytes when the whole feed is wanted, else blocks.
+func (cl *cloning) progress() *progress {
+	if len(cl.o.wanted) > 0 {
+		return cl.a.progress("clone", blocksUnit, func() (uint64, uint64, string) {
+			s := cl.look()
+			return s.have, s.want, plural(uint64(s.peers), "peer")
+		})
+	}
+	return cl.a.progress("clone", bytesUnit, func() (uint64, uint64, string) {
+		s := cl.look()
+		return s.bytes, s.stats.ByteLength, plural(uint64(s.peers), "peer")
+	})
+}
+
+func (cl *cloning) emit(name string, s cloneState) error {
+	e := event{Event: name, Key: cl.o.key.String(), Length: &s.length, Blocks: &s.have, Bytes: &s.bytes, Received: &s.receive, Peers: &s.peers}
+	if name == "complete" {
+		sec := time.Since(cl.start).Seconds()
+		e.Directory, e.Sent, e.Seconds = cl.dir, &s.sent, &sec
+	}
+	return cl.a.emit(e)
+}
+
+// complete makes sure that everything is on the disk and says what was done.
+func (cl *cloning) complete(ctx context.Context, s cloneState) error {
+	if err := cl.f.Sync(ctx); err != nil {
+		return err
+	}
+	if cl.a.json {
+		return cl.emit("complete", s)
+	}
+	a, took := cl.a, time.Since(cl.start)
+	blocks, bytes := s.stats.DownloadedBlocks, s.stats.DownloadedBytes
+	switch {
+	case s.want == 0:
+		a.say("complete: the feed is empty so far")
+	case blocks == 0:
+		a.say("complete: all %s were here already", plural(s.want, "block"))
+	default:
+		a.say("complete: %s, %s in %s (%s/s)", plural(blocks, "block"), bytesText(bytes), durationText(took), bytesText(uint64(float64(bytes)/took.Seconds())))
+	}
+	a.say("moved: %s received, %s sent, proofs and encryption included", bytesText(s.receive), bytesText(s.sent))
+	if cl.o.live {
+		a.say("following; Ctrl-C ends. Elsewhere: hypercore cat %s --live", cl.name)
+		return nil
+	}
+	a.say("next: hypercore verify %s\n      hypercore cat %s > FILE\n      hypercore seed %s%s", cl.name, cl.name, cl.name, cl.n.flags.again())
+	return nil
+}
+
+// explain says why nothing moves.
+func (cl *cloning) explain(s cloneState) error {
+	var text string
+	missing := s.want - min(s.have, s.want)
+	switch {
+	case s.peers == 0 && s.stats.Length > 0 && missing == 0:
+		text = fmt.Sprintf("all %s known so far are here; waiting for a peer who may know of more: %s", plural(s.stats.Length, "block"), joinReasons(cl.join))
+	case s.peers == 0:
+		text = "nobody found yet: " + joinReasons(cl.join)
+	case s.told == 0:
+		text = plural(uint64(s.peers), "peer") + " connected, none has said yet what it has"
+	default:
+		text = fmt.Sprintf("%s missing; nothing comes from %s; first missing: block %d", plural(missing, "block"), plural(uint64(s.peers), "connected peer"), cl.f.NextMissing(0))
+	}
+	if cl.a.json {
+		return cl.a.emit(event{Event: "waiting", Key: cl.o.key.String(), Text: text})
+	}
+	cl.a.say("%s", text)
+	return nil
+}
+
+// stopped is the error of a clone that ended before it was complete.
+func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errTimeout) {
+		if s.stats.Length == 0 {
+			return hint(fmt.Errorf("%w after %s: nobody who has the feed was reached (%s)", errTimeout, cl.o.timeout, joinReasons(cl.join)), "is somebody seeding it, on the same --network? hypercore help network")
+		}
+		return hint(fmt.Errorf("%w after %s: %s of %s are here", errTimeout, cl.o.timeout, countText(s.have), plural(s.want, "block")), "run the same command again to go on")
+	}
+	if errors.Is(cause, errInterrupted) && !cl.o.live {
+		cl.a.say("stopped: %s of %s are here; the same command goes on", countText(s.have), plural(s.want, "block"))
+	}
+	return cause
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+const createHelp = `
+Create an empty feed and print its public key, which is what others need to read it.
+The secret key stays in the directory of the feed; who has it can append.
+
+A FEED with a slash in it is a directory; a plain name is a feed in the home.
+
+  hypercore create notes
+  hypercore create ./measurements
+
+--json: {key, discoveryKey, directory}`
+
+func newCreate(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "create FEED",
+		Short: "Create a feed and print its public key",
+		Long:  text(createHelp),
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			h, err := a.home()
+			if err != nil {
+				return err
+			}
+			if control.LooksLikeKey(args[0]) {
+				return usagef("a new feed has no key yet; give it a name or a directory")
+			}
+			ref, err := h.ResolveNew(args[0])
+			if err != nil {
+				return err
+			}
+			if control.IsFeedDir(ref.Dir) {
+				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "hypercore info %s", args[0])
+			}
+			f, err := feed.Open(c.Context(), store.Dir(ref.Dir), feed.Options{})
+			if err != nil {
+				return fmt.Errorf("create %s: %w", ref.Dir, err)
+			}
+			k, dk := f.Key(), f.DiscoveryKey()
+			if err := f.Close(); err != nil {
+				return fmt.Errorf("create %s: %w", ref.Dir, err)
+			}
+			if a.json {
+				err = a.emit(struct {
+					Key          string `json:"key"`
+					DiscoveryKey string `json:"discoveryKey"`
+					Directory    string `json:"directory"`
+				}{k.String(), dk.String(), ref.Dir})
+			} else {
+				err = a.print("%s", k)
+			}
+			a.say("created in %s\nnext: hypercore append %s FILE     (or from a pipe; --lines for one block per line)\n      hypercore seed %s", ref.Dir, args[0], args[0])
+			return err
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+// Exit codes. They are a promise to scripts: a code keeps its meaning.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitInvalid     = 2
+	exitUsage       = 3
+	exitTimeout     = 4
+	exitLocked      = 5
+	exitInterrupted = 130
+)
+
+const exitCodesHelp = `Exit codes of every command:
+
+  0    done; for what runs until it is ended (seed, bootstrap, clone --live, cat --live)
+       also: ended by Ctrl-C or SIGTERM
+  1    it failed; stderr says why
+  2    the data is wrong: verify found invalid blocks or an invalid signature, or
+       demo found a reader whose bytes differ
+  3    the command line makes no sense: no such command, flag or kind of argument
+  4    the time of --timeout ended before the work was done
+  5    the feed is locked by a program that cannot be asked
+  130  interrupted by Ctrl-C or SIGTERM before the work was done`
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errTimeout     = errors.New("timed out")
+	errInvalid     = errors.New("the data is wrong")
+)
+
+// hinted is an error with what the user can do about it.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+func (h *hinted) Unwrap() error { return h.err }
+
+// hint adds a hint to err.
+func hint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// exitCode maps an error to the table above.
+func exitCode(err error) int {
+	var ue *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case errors.As(err, &ue), errors.Is(err, control.ErrBadName):
+		return exitUsage
+	case errors.Is(err, errInvalid):
+		return exitInvalid
+	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	case errors.Is(err, feed.ErrLocked):
+		return exitLocked
+	}
+	return exitFailed
+}
+
+// untilInterrupted is the error of a command that an interrupt is the right way to end.
+func untilInterrupted(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errInterrupted) && (errors.Is(err, context.Canceled) || errors.Is(err, errInterrupted)) {
+		return nil
+	}
+	return err
+}
+
+// exit reports err, if there is something to report, and returns the code.
+func (a *app) exit(cmd *cobra.Command, err error) int {
+	code := exitCode(err)
+	switch {
+	case err == nil || errors.Is(err, syscall.EPIPE): // cat FEED | head has read enough
+		return exitOK
+	case errors.Is(err, errInterrupted):
+		a.say("interrupted")
+		return code
+	}
+	a.warn("%s: %s", cmd.CommandPath(), message(err))
+	h := ""
+	var hi *hinted
+	if errors.As(err, &hi) {
+		h = hi.hint
+	} else {
+		h = hintFor(err)
+	}
+	if code == exitUsage && h == "" {
+		h = "hypercore help"
+		if cmd.HasParent() {
+			h += " " + cmd.Name()
+		}
+	}
+	if h != "" {
+		a.warn("  → %s", h)
+	}
+	return code
+}
+
+// message is err as a user reads it: without the name of a Go package before it.
+func message(err error) string {
+	s := err.Error()
+	for _, p := range []string{"feed: ", "store: ", "control: ", "node: "} {
+		s = strings.TrimPrefix(s, p)
+	}
+	return s
+}
+
+// hintFor knows a way out for errors that several commands meet.
+func hintFor(err error) string {
+	var ce *feed.CorruptError
+	var unknown *control.UnknownFeedError
+	switch {
+	case errors.As(err, &unknown):
+		return "hypercore create makes a feed, hypercore clone KEY fetches one; hypercore help feeds says what FEED can be"
+	case errors.As(err, &ce):
+		return "nothing was changed; keep a copy of the directory before you try anything, then: hypercore verify"
+	case errors.Is(err, feed.ErrNotWritable):
+		return "only the machine with the secret key can append to a feed"
+	case errors.Is(err, feed.ErrKeyMismatch):
+		return "the directory holds a different feed; use another one"
+	case errors.Is(err, syscall.ENOSPC):
+		return "the disk is full; what was appended before is safe. Free some space and run the command again"
+	case errors.Is(err, feed.ErrNotLocal):
+		return "the block was not downloaded; fetch it with: hypercore clone KEY, or read while hypercore seed or clone runs"
+	case errors.Is(err, fs.ErrPermission):
+		return "check the owner and the mode of the directory"
+	}
+	return ""
+}

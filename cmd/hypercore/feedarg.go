@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// lockPatience is how long a command waits for a feed that somebody holds who
+// cannot be asked: another command is mostly done by then, and a node that is
+// just starting listens by then.
+const (
+	lockPatience = 1500 * time.Millisecond
+	lockRetry    = 20 * time.Millisecond
+)
+
+// serveAfter is how long a command holds a feed before it offers it to others
+// on a control socket: commands that are done at once save themselves the
+// trouble, and those that follow or append for hours do not lock others out.
+const serveAfter = 300 * time.Millisecond
+
+// openFeed opens what FEED refers to: through the running node that holds it,
+// or here. The caller closes it.
+func (a *app) openFeed(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
+	return a.openFeedWith(ctx, arg, command, feed.Options{MustExist: true})
+}
+
+func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Options) (control.Feed, control.Ref, error) {
+	h, err := a.home()
+	if err != nil {
+		return nil, control.Ref{}, err
+	}
+	ref, err := h.Resolve(arg)
+	if err != nil {
+		return nil, ref, err
+	}
+	if ref.Note != "" {
+		a.say("note: %s", ref.Note)
+	}
+	if ref.Dir == "" {
+		c, k, err := h.Find(ctx, "", ref.Key)
+		if errors.Is(err, control.ErrNoNode) {
+			err = hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key, and no running node either"}, "hypercore clone %s", ref.Key)
+		}
+		if err != nil {
+			return nil, ref, err
+		}
+		return c.Feed(k), ref, nil
+	}
+	deadline := time.Now().Add(lockPatience)
+	for {
+		f, err := feed.Open(ctx, store.Dir(ref.Dir), o)
+		if err == nil {
+			return a.local(h, f, ref.Dir, command), ref, nil
+		}
+		if !errors.Is(err, feed.ErrLocked) {
+			return nil, ref, fmt.Errorf("open %s: %w", ref.Dir, err)
+		}
+		c, k, ferr := h.Find(ctx, ref.Dir, feed.Key{})
+		if ferr == nil {
+			return c.Feed(k), ref, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, ref, lockedError(ref.Dir, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ref, context.Cause(ctx)
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// lockedError explains a lock whose holder cannot be asked.
+func lockedError(dir string, err error) error {
+	by := "another program"
+	if who := lockOwner(dir); who != "" {
+		by = who
+	}
+	return hint(fmt.Errorf("the feed in %s is locked by %s, and no node of this home answers for it: %w", dir, by, err),
+		"wait for that program or end it; if it is a hypercore with another home, use the same --home")
+}
+
+// local wraps a feed that this command has opened.
+func (a *app) local(h *control.Home, f *feed.Feed, dir, command string) control.Feed {
+	hold := newHolder(command)
+	of := control.OpenFeed{Feed: f, Dir: control.Canonical(dir)}
+	hold.add(of)
+	later := time.AfterFunc(serveAfter, func() { hold.serve(h) })
+	return control.NewLocal(of, func() error {
+		later.Stop()
+		err := hold.Close()
+		return errors.Join(err, f.Close())
+	})
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+const infoHelp = `
+Show what is known about a feed without reading its blocks.
+
+  hypercore info notes
+
+--json: {key, discoveryKey, length, byteLength, downloaded, downloadedBytes, writable,
+static, directory}, and from a running node {networked, peers}. length and downloaded
+count blocks; downloaded are those on this machine.`
+
+func newInfo(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "info FEED",
+		Short: "Show key, length and state of a feed",
+		Long:  text(infoHelp),
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, _, err := a.openFeed(c.Context(), args[0], c.Name())
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			i, err := f.Info(c.Context())
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.emit(i)
+			}
+			kind := "a copy; the writer is elsewhere"
+			switch {
+			case i.Static:
+				kind = "static: finished, nobody can append"
+			case i.Writable:
+				kind = "yours: this machine can append"
+			}
+			if i.ReadOnlyCause != "" {
+				kind = "read-only: " + i.ReadOnlyCause
+			}
+			here := "all blocks are here"
+			if i.Downloaded < i.Length {
+				here = fmt.Sprintf("%s here (%s), %s missing", plural(i.Downloaded, "block"), bytesText(i.DownloadedBytes), countText(i.Length-i.Downloaded))
+			}
+			rows := [][2]string{
+				{"key", i.Key},
+				{"discovery key", i.DiscoveryKey},
+				{"length", plural(i.Length, "block") + ", " + bytesText(i.ByteLength)},
+				{"blocks", here},
+				{"kind", kind},
+				{"directory", i.Directory},
+			}
+			if i.Networked {
+				rows = append(rows, [2]string{"network", "held by a running node, " + plural(uint64(i.Peers), "peer")})
+			}
+			return a.table(rows)
+		},
+	}
+}
+
+// table prints names and values in two columns.
+func (a *app) table(rows [][2]string) error {
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	for _, r := range rows {
+		if r[1] == "" {
+			continue
+		}
+		if err := a.print("%-*s  %s", width, r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+// Command hypercore makes, shares and follows hypercore feeds: signed
+// append-only logs, found on a DHT by their discovery key and replicated over
+// libp2p. Each command is in the file of its name, with its help text; what
+// they share is in app.go (streams, home), feedarg.go (what FEED means),
+// netflags.go (what NET means), progress.go and exit.go (exit codes).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	sig := make(chan os.Signal, 2)
+	signal.Notify(sig, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(sig)
+	go func() {
+		select {
+		case <-sig:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-sig: // a second one does not wait for anything
+			os.Exit(exitInterrupted)
+		case <-ctx.Done():
+		}
+		<-sig
+		os.Exit(exitInterrupted)
+	}()
+
+	a := &app{in: stdin, out: stdout, err: stderr}
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errInterrupted) && (errors.Is(err, context.Canceled) || errors.Is(err, errInterrupted)) {
+		err = errInterrupted
+	}
+	return a.exit(cmd, err)
+}
+
+const about = `hypercore makes, shares and follows feeds: signed append-only logs with one writer
+and any number of readers. A feed is named by its public key; nodes announce it on a
+DHT under its discovery key, find each other there and copy blocks over encrypted
+libp2p connections, each block checked against the writer's signature.
+
+Try it on this machine alone:
+
+  hypercore demo
+
+Or for real:
+
+  hypercore create notes
+  echo "hello" | hypercore append notes --lines
+  hypercore seed notes                    # prints the command for the other side
+  hypercore clone KEY && hypercore cat KEY`
+
+func newRoot(a *app) *cobra.Command {
+	cobra.EnableCommandSorting = false // the order below is the one in which they are needed
+	root := &cobra.Command{
+		Use:           "hypercore",
+		Short:         "Signed append-only logs, shared peer to peer",
+		Long:          about,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("there is no command %q", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	p := root.PersistentFlags()
+	p.StringVar(&a.homeDir, "home", "", "directory of your feeds and nodes (default $HYPERCORE_HOME, else "+homeHelp()+")")
+	p.BoolVar(&a.json, "json", false, "write results to stdout as JSON")
+	p.BoolVarP(&a.quiet, "quiet", "q", false, "say only what is wrong")
+	root.SetHelpTemplate(helpTemplate)
+	root.SetUsageTemplate(usageTemplate)
+	root.AddGroup(
+		&cobra.Group{ID: groupStart, Title: "Start here:"},
+		&cobra.Group{ID: groupFeed, Title: "Feeds on this machine:"},
+		&cobra.Group{ID: groupNet, Title: "Feeds on the network:"},
+		&cobra.Group{ID: groupOther, Title: "Other:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
+	for _, c := range commands {
+		cmd := c.make(a)
+		cmd.GroupID = c.group
+		if cmd.Args == nil {
+			cmd.Args = args(0, 0)
+		}
+		if strings.Contains(cmd.Use, " FEED") && cmd.Name() != "create" {
+			cmd.ValidArgsFunction = a.completeFeed
+		}
+		root.AddCommand(cmd)
+	}
+	for _, t := range topics {
+		root.AddCommand(&cobra.Command{Use: t.name, Short: t.short, Long: t.text})
+	}
+	return root
+}
+
+const (
+	groupStart = "start"
+	groupFeed  = "feed"
+	groupNet   = "net"
+	groupOther = "other"
+)
+
+// commands are all of them, in the order of the help.
+var commands = []struct {
+	group string
+	make  func(*app) *cobra.Command
+}{
+	{groupStart, newDemo},
+	{groupFeed, newCreate},
+	{groupFeed, newAppend},
+	{groupFeed, newGet},
+	{groupFeed, newCat},
+	{groupFeed, newInfo},
+	{groupFeed, newVerify},
+	{groupNet, newSeed},
+	{groupNet, newClone},
+	{groupNet, newBootstrap},
+	{groupOther, newID},
+	{groupOther, newVersion},
+}
+
+// text trims the newline that a raw string begins with.
+func text(s string) string { return strings.Trim(s, "\n") }
+
+// usageError says that a command line makes no sense.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }

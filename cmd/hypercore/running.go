@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	logging "github.com/ipfs/go-log/v2"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/protocol"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// running is a node that a command runs: on a slot of the home, answering
+// other commands there.
+type running struct {
+	*node.Node
+	a     *app
+	home  *control.Home
+	slot  *control.Slot
+	hold  *holder
+	flags *netFlags
+}
+
+// startNode starts a node for a command.
+func (a *app) startNode(ctx context.Context, role, command string, cfg node.Config, flags *netFlags) (*running, error) {
+	quietLogs()
+	h, err := a.home()
+	if err != nil {
+		return nil, err
+	}
+	slot, err := h.Claim(role)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dir = slot.Dir()
+	n, err := node.New(ctx, cfg)
+	if err != nil {
+		slot.Close()
+		return nil, fmt.Errorf("start a node: %w", err)
+	}
+	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), flags: flags}
+	if err := r.hold.serveNode(slot, r.info); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// quietLogs keeps the logs of the libraries off the terminal; what a user must
+// know is said in this program's own words. $GOLOG_LOG_LEVEL brings them back.
+func quietLogs() {
+	if os.Getenv("GOLOG_LOG_LEVEL") == "" {
+		logging.SetAllLoggers(logging.LevelFatal)
+	}
+}
+
+func (r *running) info() control.NodeInfo {
+	return control.NodeInfo{ID: r.ID().String(), Addrs: r.addrs(), Network: r.flags.network}
+}
+
+// needsPeer tells whether others must be given this node's address, because
+// no DHT is there that would lead them to it.
+func (r *running) needsPeer() bool {
+	st := r.Status()
+	return st.Network == discovery.NetworkNone || len(r.flags.bootstrap) == 0 && (st.Loopback || st.Network != discovery.NetworkAmino)
+}
+
+// addrs are the addresses that others can be given, as text.
+func (r *running) addrs() []string {
+	var out []string
+	for _, a := range r.Addrs() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// Close ends the node and gives its slot back.
+func (r *running) Close() error {
+	return errors.Join(r.hold.Close(), r.Node.Close(), r.slot.Close())
+}
+
+// open opens a feed for this node. A feed that somebody else holds is an error
+// that says who.
+func (r *running) open(ctx context.Context, dir string, o feed.Options) (*feed.Feed, error) {
+	deadline := time.Now().Add(lockPatience)
+	for {
+		f, err := r.Open(ctx, store.Dir(dir), o)
+		if err == nil {
+			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return peerInfos(r.Engine(), f) }})
+			return f, nil
+		}
+		if !errors.Is(err, feed.ErrLocked) {
+			return nil, err
+		}
+		if time.Now().After(deadline) {
+			return nil, r.lockedBy(ctx, dir, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// lockedBy says which node holds a feed.
+func (r *running) lockedBy(ctx context.Context, dir string, err error) error {
+	c, _, ferr := r.home.Find(ctx, dir, feed.Key{})
+	if ferr != nil {
+		return lockedError(dir, err)
+	}
+	defer c.Close()
+	n, ferr := c.Node(ctx)
+	if ferr != nil {
+		return lockedError(dir, err)
+	}
+	return hint(fmt.Errorf("the feed in %s is in use by hypercore %s (process %d): %w", dir, n.Role, n.PID, err), "end it first: kill %d", n.PID)
+}
+
+// peerInfos describes the peers of a feed.
+func peerInfos(e *protocol.Engine, f *feed.Feed) []control.PeerInfo {
+	var out []control.PeerInfo
+	for _, p := range e.Peers(f.DiscoveryKey()) {
+		name := p.Label
+		if len(p.ID) > 0 {
+			name = peer.ID(p.ID).String()
+		}
+		out = append(out, control.PeerInfo{ID: name, Protocol: p.Dialect.String(), Length: p.Length, Downloaded: p.DownloadedBytes, Uploaded: p.UploadedBytes})
+	}
+	return out
+}

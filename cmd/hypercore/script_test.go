@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+// The scripts run the real main in processes of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hypercore": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, params("testdata/script"))
+}
+
+// params are what all scripts share: a home of their own, no network unless
+// they ask for one, and a few commands.
+func params(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HYPERCORE_HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("HYPERCORE_NETWORK", "none")
+			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exitcode":   exitCodeIs,
+			"flip":       flip,
+			"truncate":   truncate,
+			"lines":      lines,
+			"setenv":     setenv,
+			"samehash":   sameHash,
+			"lock":       lock,
+			"waitfor":    waitFor,
+			"running":    runningNode,
+			"waitlength": waitInfo("length"),
+			"waitblocks": waitInfo("downloaded"),
+			"bigfile":    bigFile,
+			"sameid":     sameID,
+			"emptydir":   emptyDir,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	}
+}
+
+// exitcode N COMMAND...: the command ends with code N.
+func exitCodeIs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode N COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		if _, serr := fmt.Sscanf(err.Error(), "exit status %d", &got); serr != nil {
+			ts.Fatalf("%v", err)
+		}
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// flip FILE OFFSET: one bit of the byte changes.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	off, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[off] ^= 1
+	ts.Check(os.WriteFile(name, b, 0o600))
+}
+
+// truncate FILE SIZE
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+// lines FILE N: a file of N numbered lines.
+func lines(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "line %d\n", i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// setenv NAME FILE [FIELD]: the variable becomes what the file holds, or a field of its first line.
+func setenv(ts *testscript.TestScript, _ bool, args []string) {
+	v := strings.TrimSpace(ts.ReadFile(args[1]))
+	if len(args) > 2 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		first, _, _ := strings.Cut(v, "\n")
+		v = strings.Fields(first)[n]
+	}
+	ts.Setenv(args[0], v)
+}
+
+// waitfor FILE [TEXT]: until the file exists and contains the text.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	eventually(ts, strings.Join(args, " "), func() bool {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if fi, serr := os.Stat(ts.MkAbs(args[0])); serr == nil && fi.Mode()&os.ModeSocket != 0 {
+			err = nil
+		}
+		return err == nil && (len(args) == 1 || strings.Contains(string(b), args[1]))
+	})
+}
+
+// patience is how long a script waits for something that should come at once.
+const patience = 60 * time.Second
+
+// eventually waits until ok.
+func eventually(ts *testscript.TestScript, what string, ok func() bool) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("%s: waited %v", what, patience)
+		}
+	}
+}
+
+// running VAR N: waits for the node in slot N; VAR becomes its first address.
+func runningNode(ts *testscript.TestScript, _ bool, args []string) {
+	c := control.NewClient(filepath.Join(ts.Getenv("HYPERCORE_HOME"), "nodes", args[1], "control.sock"))
+	defer c.Close()
+	eventually(ts, "slot "+args[1], func() bool {
+		n, err := c.Node(context.Background())
+		if err == nil && len(n.Addrs) > 0 {
+			ts.Setenv(args[0], n.Addrs[0])
+			return true
+		}
+		return false
+	})
+}
+
+// waitInfo makes a command FIELD-wait FEED N: waits until hypercore info shows at least N.
+func waitInfo(field string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		want, err := strconv.ParseFloat(args[1], 64)
+		ts.Check(err)
+		eventually(ts, args[0]+" "+field, func() bool {
+			cmd := exec.Command("hypercore", "info", args[0], "--json")
+			cmd.Dir = ts.MkAbs(".")
+			cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+ts.Getenv("HYPERCORE_HOME"), "PATH="+ts.Getenv("PATH"))
+			out, err := cmd.Output()
+			var m map[string]any
+			if err != nil || json.Unmarshal(out, &m) != nil {
+				return false
+			}
+			n, _ := m[field].(float64)
+			return n >= want
+		})
+	}
+}
+
+// bigfile FILE N: N MiB that do not compress.
+func bigFile(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b := make([]byte, n<<20)
+	rand.NewChaCha8([32]byte{}).Read(b)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// sameid ADDR ADDR: the same node at both.
+func sameID(ts *testscript.TestScript, _ bool, args []string) {
+	if filepath.Base(args[0]) != filepath.Base(args[1]) {
+		ts.Fatalf("%s and %s are different nodes", args[0], args[1])
+	}
+}
+
+// emptydir DIR
+func emptyDir(ts *testscript.TestScript, _ bool, args []string) {
+	ents, err := os.ReadDir(args[0])
+	ts.Check(err)
+	if len(ents) > 0 {
+		ts.Fatalf("%s is left in %s", ents[0].Name(), args[0])
+	}
+}
+
+// samehash FILE FILE...: all have the same content.
+func sameHash(ts *testscript.TestScript, neg bool, args []string) {
+	want := sha256.Sum256([]byte(ts.ReadFile(args[0])))
+	for _, f := range args[1:] {
+		if same := sha256.Sum256([]byte(ts.ReadFile(f))) == want; same == neg {
+			ts.Fatalf("%s and %s: same content is %v", args[0], f, same)
+		}
+	}
+}

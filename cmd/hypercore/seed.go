@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+const seedHelp = `
+Serve feeds and announce them, until Ctrl-C. The addresses of the node and the command
+that clones each feed are printed. What append adds meanwhile is served at once. A copy
+of somebody else's feed can be seeded too, whole or in part: readers get from it what it
+has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
+
+  hypercore seed notes
+  hypercore seed notes ./photos --network mynet --bootstrap $ADDR
+
+--json: one event per line: {"event":"listening", id, network, addrs}, {"event":"feed",
+key, discoveryKey, directory, length}, {"event":"announced", key}, {"event":"peers", key,
+peers}, {"event":"sent", key, blocks, bytes} every few seconds while there is traffic`
+
+// How often seed looks at what there is to tell, and tells about traffic.
+const (
+	seedEvery    = 200 * time.Millisecond
+	trafficEvery = 5 * time.Second
+	stallAfter   = 5 * time.Second // nothing moved for so long: explain
+)
+
+func newSeed(a *app) *cobra.Command {
+	var nf netFlags
+	cmd := &cobra.Command{
+		Use:   "seed FEED... [NET]",
+		Short: "Serve and announce feeds until interrupted",
+		Long:  text(seedHelp),
+		Args:  args(1, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return untilInterrupted(c.Context(), a.seed(c, args, &nf))
+		},
+	}
+	nf.register(cmd)
+	nf.registerTCP(cmd)
+	return cmd
+}
+
+// seeded is a feed that is being served.
+type seeded struct {
+	arg  string
+	f    *feed.Feed
+	join *node.Join
+
+	announced bool
+	peers     int
+	up        uint64 // bytes sent, as last told
+}
+
+func (a *app) seed(c *cobra.Command, args []string, nf *netFlags) (err error) {
+	ctx := c.Context()
+	cfg, err := nf.config(c)
+	if err != nil {
+		return err
+	}
+	h, err := a.home()
+	if err != nil {
+		return err
+	}
+	var refs []control.Ref
+	for _, arg := range args {
+		ref, err := h.Resolve(arg)
+		if err != nil {
+			return err
+		}
+		if ref.Dir == "" {
+			return hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}, "hypercore clone %s", ref.Key)
+		}
+		refs = append(refs, ref)
+	}
+	n, err := a.startNode(ctx, roleNode, c.Name(), cfg, nf)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := n.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if err := a.listening(n, false); err != nil {
+		return err
+	}
+	var feeds []*seeded
+	for i, ref := range refs {
+		f, err := n.open(ctx, ref.Dir, feed.Options{MustExist: true, Sparse: true})
+		if err != nil {
+			return fmt.Errorf("seed %s: %w", args[i], err)
+		}
+		j, err := n.Share(ctx, f, node.JoinOptions{Announce: true, Lookup: !f.Writable()})
+		if err != nil {
+			return fmt.Errorf("seed %s: %w", args[i], err)
+		}
+		feeds = append(feeds, &seeded{arg: args[i], f: f, join: j})
+		if err := a.tellSeeded(n, ref, f); err != nil {
+			return err
+		}
+	}
+	if err := a.joinTCP(ctx, n, nf, feeds); err != nil {
+		return err
+	}
+	a.say("serving; Ctrl-C ends")
+	return a.watchSeeds(ctx, n, feeds)
+}
+
+// tellSeeded says what is served, and what the other side has to type.
+func (a *app) tellSeeded(n *running, ref control.Ref, f *feed.Feed) error {
+	if a.json {
+		length := f.Len()
+		return a.emit(event{Event: "feed", Key: f.Key().String(), DiscoveryKey: f.DiscoveryKey().String(), Directory: ref.Dir, Length: &length})
+	}
+	cmd := "hypercore clone " + f.Key().String() + n.flags.again()
+	if n.needsPeer() {
+		if addrs := n.addrs(); len(addrs) > 0 {
+			cmd += " --peer " + best(addrs)
+		}
+	}
+	a.say("%s: %s, %s", ref.Arg, plural(f.Len(), "block"), bytesText(f.ByteLen()))
+	return a.print("%s", cmd)
+}
+
+// best chooses the address that most readers can use: not loopback if there
+// is another, TCP before the rest.
+func best(addrs []string) string {
+	score := func(s string) (n int) {
+		if !strings.HasPrefix(s, "/ip4/127.") && !strings.HasPrefix(s, "/ip6/::1/") {
+			n += 4
+		}
+		if strings.HasPrefix(s, "/ip4/") {
+			n += 2
+		}
+		if strings.Contains(s, "/tcp/") && !strings.Contains(s, "/ws") {
+			n++
+		}
+		return n
+	}
+	b := addrs[0]
+	for _, s := range addrs[1:] {
+		if score(s) > score(b) {
+			b = s
+		}
+	}
+	return b
+}
+
+// watchSeeds tells what happens until ctx ends.
+func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error {
+	tick := time.NewTicker(seedEvery)
+	defer tick.Stop()
+	start, explained := time.Now(), false
+	lastTraffic := start
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		traffic := time.Since(lastTraffic) >= trafficEvery
+		if traffic {
+			lastTraffic = time.Now()
+		}
+		waiting := 0
+		for _, s := range feeds {
+			if err := a.watchSeed(n, s, traffic); err != nil {
+				return err
+			}
+			if !s.announced {
+				waiting++
+			}
+		}
+		if waiting > 0 && !explained && time.Since(start) > stallAfter {
+			explained = true
+			for _, s := range feeds {
+				if !s.announced {
+					a.say("%s is not announced yet: %s", s.arg, joinReasons(s.join))
+				}
+			}
+		}
+	}
+}
+
+func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
+	key := s.f.Key().String()
+	if !s.announced {
+		if holders := announcedOn(s.join); holders > 0 {
+			s.announced = true
+			if a.json {
+				if err := a.emit(event{Event: "announced", Key: key}); err != nil {
+					return err
+				}
+			} else {
+				a.say("%s: announced on the network (%s)", s.arg, plural(uint64(holders), "node"))
+			}
+		}
+	}
+	peers := n.Engine().Peers(s.f.DiscoveryKey())
+	var up uint64
+	for _, p := range peers {
+		up += p.UploadedBytes
+	}
+	if count := len(peers); count != s.peers {
+		if a.json {
+			if err := a.emit(event{Event: "peers", Key: key, Peers: &count}); err != nil {
+				return err
+			}
+		} else {
+			a.say("%s: %s connected", s.arg, plural(uint64(count), "peer"))
+		}
+		s.peers = count
+	}
+	if traffic && up > s.up {
+		sent := up - s.up
+		if a.json {
+			if err := a.emit(event{Event: "sent", Key: key, Bytes: &sent}); err != nil {
+				return err
+			}
+		} else {
+			a.say("%s: %s sent", s.arg, bytesText(sent))
+		}
+	}
+	if traffic || up < s.up {
+		s.up = up
+	}
+	return nil
+}

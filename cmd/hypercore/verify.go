@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+const verifyHelp = `
+Read every block that is on this machine and check it against the tree, and the tree
+against the signature. Nothing is changed. Exit code 2 when anything is invalid; blocks
+that are missing are not invalid.
+
+  hypercore verify notes
+
+--json: {length, present, missing, invalid, signature, sha256, bytes} and, if there are
+any, {problems, wrong}: signature is "valid", "missing" or "invalid", sha256 is over the
+present blocks in order, wrong lists the first invalid blocks.`
+
+func newVerify(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify FEED",
+		Short: "Check every block, the tree and the signature",
+		Long:  text(verifyHelp),
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, _, err := a.openFeedWith(c.Context(), args[0], c.Name(), feed.Options{ReadOnly: true})
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			var done, total atomic.Uint64
+			p := a.progress("verify", blocksUnit, func() (uint64, uint64, string) { return done.Load(), total.Load(), "" })
+			r, err := f.Verify(c.Context(), func(d, t uint64) {
+				done.Store(d)
+				total.Store(t)
+			})
+			p.end()
+			if err != nil {
+				return err
+			}
+			if a.json {
+				err = a.emit(r)
+			} else {
+				err = a.printReport(r)
+			}
+			if err == nil && !r.OK() {
+				err = fmt.Errorf("%s: %w", args[0], errInvalid)
+			}
+			return err
+		},
+	}
+}
+
+func (a *app) printReport(r control.Report) error {
+	invalid := "none"
+	if r.Invalid > 0 {
+		s := make([]string, len(r.Wrong))
+		for i, w := range r.Wrong {
+			s[i] = countText(w)
+		}
+		invalid = fmt.Sprintf("%s: %s", countText(r.Invalid), strings.Join(s, ", "))
+		if uint64(len(r.Wrong)) < r.Invalid {
+			invalid += ", ..."
+		}
+	}
+	return a.table([][2]string{
+		{"length", plural(r.Length, "block")},
+		{"present", fmt.Sprintf("%s, %s", countText(r.Present), bytesText(r.Bytes))},
+		{"missing", countText(r.Missing)},
+		{"invalid", invalid},
+		{"signature", r.Signature},
+		{"problems", strings.Join(r.Problems, "; ")},
+		{"sha256", r.SHA256},
+	})
+}

@@ -1,0 +1,292 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+// Client talks to one running node.
+type Client struct {
+	socket string       // constant
+	http   *http.Client // constant
+}
+
+// NewClient returns a client of the node that listens at socket. It does not
+// connect; without a node its calls return ErrNoNode.
+func NewClient(socket string) *Client {
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := dial(ctx, socket)
+			if err != nil {
+				return nil, fmt.Errorf("%w at %s: %w", ErrNoNode, socket, err)
+			}
+			return c, nil
+		},
+		DisableCompression:    true,
+		ExpectContinueTimeout: time.Minute, // an append waits for the node's yes before its input is read
+		ReadBufferSize:        256 << 10,
+		WriteBufferSize:       256 << 10,
+	}}}
+}
+
+// Close drops idle connections.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// Node describes the node.
+func (c *Client) Node(ctx context.Context) (NodeInfo, error) {
+	var n NodeInfo
+	err := c.json(ctx, "GET", "/v1/node", nil, nil, &n)
+	return n, err
+}
+
+// Feeds lists the feeds that the node holds.
+func (c *Client) Feeds(ctx context.Context) ([]FeedInfo, error) {
+	var out []FeedInfo
+	err := c.json(ctx, "GET", "/v1/feeds", nil, nil, &out)
+	return out, err
+}
+
+// Feed returns the feed with key k as the node holds it. Calls return
+// feed.ErrNotFound when it does not.
+func (c *Client) Feed(k feed.Key) Feed { return &remote{c: c, path: "/v1/feeds/" + k.String()} }
+
+// do sends a request. Its error is the node's, or ErrNoNode, or why ctx ended.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: "hypercore", Path: path, RawQuery: q.Encode()}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Expect", "100-continue")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err // the URL says nothing to the user
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	if resp.StatusCode < 400 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var e errorBody
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&e); err != nil || e.Error.Message == "" {
+		return nil, fmt.Errorf("control: the node answers %s to %s %s", resp.Status, method, path)
+	}
+	return nil, fromWire(e.Error)
+}
+
+func (c *Client) json(ctx context.Context, method, path string, q url.Values, body io.Reader, to any) error {
+	resp, err := c.do(ctx, method, path, q, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(to); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("control: answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// lateError is the error in the trailer of an answer that was read to its end.
+func lateError(resp *http.Response) error {
+	s := resp.Trailer.Get(errorTrailer)
+	if s == "" {
+		return nil
+	}
+	var w wireError
+	if err := json.Unmarshal([]byte(s), &w); err != nil {
+		return fmt.Errorf("control: error of the node: %s", s)
+	}
+	return fromWire(w)
+}
+
+// remote is a Feed that a node holds.
+type remote struct {
+	c    *Client
+	path string
+}
+
+var _ Feed = (*remote)(nil)
+
+func (f *remote) Close() error { return f.c.Close() }
+
+func (f *remote) Info(ctx context.Context) (FeedInfo, error) {
+	var i FeedInfo
+	err := f.c.json(ctx, "GET", f.path, nil, nil, &i)
+	return i, err
+}
+
+func (f *remote) Peers(ctx context.Context) ([]PeerInfo, error) {
+	var p []PeerInfo
+	err := f.c.json(ctx, "GET", f.path+"/peers", nil, nil, &p)
+	return p, err
+}
+
+func (f *remote) Append(ctx context.Context, r io.Reader, cut Cut) (Appended, error) {
+	cut, err := cut.check()
+	if err != nil {
+		return Appended{}, err
+	}
+	// A failing input must not look like its end to the node.
+	in := &inputError{r: r}
+	var out appendFailed
+	err = f.c.json(ctx, "POST", f.path+"/append", cut.query(), struct{ io.Reader }{in}, &out)
+	switch {
+	case in.err != nil:
+		return out.Appended, in.err
+	case err == nil && out.Error != nil:
+		err = fromWire(*out.Error)
+	}
+	return out.Appended, err
+}
+
+// inputError remembers why its reader failed.
+type inputError struct {
+	r   io.Reader
+	err error
+}
+
+func (i *inputError) Read(p []byte) (int, error) {
+	n, err := i.r.Read(p)
+	if err != nil && err != io.EOF {
+		i.err = err
+	}
+	return n, err
+}
+
+func (f *remote) Get(ctx context.Context, index uint64) ([]byte, error) {
+	resp, err := f.c.do(ctx, "GET", f.path+"/blocks/"+strconv.FormatUint(index, 10), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("control: block %d: %w", index, err)
+	}
+	return b, nil
+}
+
+func (f *remote) Cat(ctx context.Context, o CatOptions, fn func(uint64, []byte) error) error {
+	resp, err := f.c.do(ctx, "GET", f.path+"/blocks", o.query(), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	br := bufio.NewReaderSize(resp.Body, 256<<10)
+	var buf []byte
+	for {
+		var index uint64
+		index, buf, err = readFrame(br, buf)
+		switch {
+		case err == io.EOF:
+			return lateError(resp)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return fmt.Errorf("control: the node stopped in the middle: %w", err)
+		}
+		if err := fn(index, buf); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *remote) Verify(ctx context.Context, progress func(done, total uint64)) (Report, error) {
+	resp, err := f.c.do(ctx, "POST", f.path+"/verify", nil, nil)
+	if err != nil {
+		return Report{}, err
+	}
+	defer resp.Body.Close()
+	dec := json.NewDecoder(resp.Body)
+	for {
+		var l verifyLine
+		err := dec.Decode(&l)
+		switch {
+		case ctx.Err() != nil:
+			return Report{}, context.Cause(ctx)
+		case err != nil:
+			return Report{}, fmt.Errorf("control: the node stopped in the middle: %w", noEOF(err))
+		case l.Error != nil:
+			return Report{}, fromWire(*l.Error)
+		case l.Report != nil:
+			return *l.Report, nil
+		case progress != nil:
+			progress(l.Done, l.Total)
+		}
+	}
+}
+
+// findTimeout bounds the question to one slot. A node answers at once; one
+// that is stopped (SIGSTOP) must not hang every command of its user.
+const findTimeout = 2 * time.Second
+
+// Find returns the running node of this home that holds the feed in directory
+// dir, or with key k when dir is empty. ErrNoNode: none does.
+func (h *Home) Find(ctx context.Context, dir string, k feed.Key) (*Client, feed.Key, error) {
+	q := url.Values{}
+	path := "/v1/feeds"
+	if dir != "" {
+		q.Set("dir", Canonical(dir))
+	} else {
+		path += "/" + k.String()
+	}
+	for _, s := range h.Slots() {
+		c := NewClient(s.Socket)
+		cctx, cancel := context.WithTimeout(ctx, findTimeout)
+		var found []FeedInfo
+		var err error
+		if dir != "" {
+			err = c.json(cctx, "GET", path, q, nil, &found)
+		} else {
+			found = make([]FeedInfo, 1)
+			err = c.json(cctx, "GET", path, nil, nil, &found[0])
+		}
+		cancel()
+		if err == nil && len(found) > 0 {
+			k, err := feed.ParseKey(found[0].Key)
+			return c, k, err
+		}
+		c.Close()
+		if ctx.Err() != nil {
+			return nil, k, context.Cause(ctx)
+		}
+	}
+	return nil, k, ErrNoNode
+}
+
+// Canonical is the one name of a directory, whatever links lead to it.
+func Canonical(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if d, err := filepath.EvalSymlinks(dir); err == nil {
+		return d
+	}
+	return filepath.Clean(dir)
+}
