@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -315,7 +316,7 @@ func (f *Feed) checkData() error {
 	for _, s := range f.pend.segs {
 		have = max(have, int64(s.end()))
 	}
-	for last := f.image.Data.Len(); last > 0; last = f.image.Data.Len() {
+	for last := f.image.Data.Len(); last > 0; last = f.lastBefore(last) {
 		off, err := f.offset(last - 1)
 		if err != nil {
 			return f.orDamage(err)
@@ -323,6 +324,9 @@ func (f *Feed) checkData() error {
 		n, err := f.sizeOf(last - 1)
 		if err != nil {
 			return f.orDamage(err)
+		}
+		if n == 0 {
+			continue // it is here whatever the file says
 		}
 		if off+n <= uint64(have) {
 			return nil
@@ -337,6 +341,14 @@ func (f *Feed) checkData() error {
 		f.changes++
 	}
 	return nil
+}
+
+// lastBefore returns 1 + the last block before block end-1 that is here, 0 if
+// there is none.
+func (f *Feed) lastBefore(end uint64) uint64 {
+	end--
+	gap := sort.Search(int(end), func(k int) bool { return f.image.Data.Count(end-uint64(k)-1, end) > 0 })
+	return end - uint64(gap)
 }
 
 // orDamage makes damage of an error that only says that something is missing.

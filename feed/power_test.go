@@ -33,6 +33,7 @@ type powerCut struct {
 	content [][]byte // by block
 	key     feed.Key
 	secret  ed25519.PrivateKey
+	seed    uint64
 
 	mu       sync.Mutex
 	f        *feed.Feed
@@ -87,7 +88,7 @@ func (w *powerCut) explore(t *testing.T, perOp int, after func(s storetest.State
 	for s := range w.c.States(storetest.Explore{PerOp: perOp, Promise: index}) {
 		states++
 		if err := w.survives(s, after); err != nil {
-			t.Fatalf("%v: %v\n%s", s, err, w.c.Log(s.At-15, s.At+1))
+			t.Fatalf("seed %d, %v: %v\n%s", w.seed, s, err, w.c.Log(s.At-15, s.At+1))
 		}
 	}
 	return states
@@ -160,7 +161,7 @@ func crashWriter(t *testing.T, seed uint64, start *store.MemoryStorage) int {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(seed, 11))
 	secret := keyFromSeed(seed)
-	w := &powerCut{c: storetest.NewCrash(start), secret: secret, cleared: map[uint64]bool{}}
+	w := &powerCut{c: storetest.NewCrash(start), seed: seed, secret: secret, cleared: map[uint64]bool{}}
 	durability := feed.Durability(seed % 2)
 	reopen := func() {
 		f, err := feed.Open(ctx, w.c, feed.Options{SecretKey: secret, Durability: durability})
@@ -264,7 +265,7 @@ func crashReader(t *testing.T, seed uint64) int {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(seed, 12))
 	src := open(t, store.Memory(), feed.Options{SecretKey: keyFromSeed(seed)})
-	w := &powerCut{c: storetest.NewCrash(nil), key: src.Key(), cleared: map[uint64]bool{}}
+	w := &powerCut{c: storetest.NewCrash(nil), seed: seed, key: src.Key(), cleared: map[uint64]bool{}}
 	more := func() {
 		var batch [][]byte
 		for range 1 + r.IntN(9) {

@@ -113,6 +113,10 @@ func (w *walker) compute(n, off, size uint64) (merkle.Node, bool, error) {
 // read reads a piece of the data file into buf; ok is false if the file ends
 // before.
 func (w *walker) read(off, n uint64) (ok bool, err error) {
+	if n == 0 {
+		w.buf = w.buf[:0]
+		return true, nil
+	}
 	have, err := size(w.f.files.data)
 	if err != nil {
 		return false, w.f.fileError("size of", dataName, err)
