@@ -204,18 +204,14 @@ func (c *channel) onUnhave(body []byte) error {
 	if err := wire.ParseUnhave(body, &m); err != nil {
 		return c.s.garbled("unhave", err)
 	}
-	c.unhave(m.Start, m.Start+m.Length)
-	return nil
-}
-
-func (c *channel) unhave(start, end uint64) {
 	sw := c.sw
 	sw.mu.Lock()
 	if c.peer != nil {
-		c.peer.Unhave(start, end)
+		c.peer.Unhave(m.Start, m.Start+m.Length)
 	}
 	sw.mu.Unlock()
 	sw.kick()
+	return nil
 }
 
 // onNoData takes the answer that there is no block.
@@ -230,10 +226,13 @@ func (c *channel) onNoData(body []byte) error {
 		c.sw.mu.Unlock()
 		return nil
 	}
-	if m.Reason == wire.ReasonCancelled {
-		return nil
+	sw := c.sw
+	sw.mu.Lock()
+	if c.peer != nil {
+		c.peer.Refused(m.Index, m.Index+m.Length, m.Reason == wire.ReasonCancelled || m.Reason == wire.ReasonLater)
 	}
-	c.unhave(m.Index, m.Index+m.Length)
+	sw.mu.Unlock()
+	sw.kick()
 	return nil
 }
 

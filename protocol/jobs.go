@@ -99,9 +99,7 @@ func (q *jobs) take(dst []job, max int, wait bool) []job {
 	full := q.n >= maxRequests
 	for ; q.n > 0 && max > 0; max-- {
 		j := q.at(0)
-		if !j.void {
-			dst = append(dst, *j)
-		}
+		dst = append(dst, *j)
 		*j = job{}
 		q.head = (q.head + 1) & (len(q.buf) - 1)
 		q.n--

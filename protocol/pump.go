@@ -102,8 +102,10 @@ func finishAll(cs []*channel) {
 }
 
 // crossing reports whether a remote has announced blocks beyond the length while
-// something is here. The first of them is fetched alone: its proof shows that the
-// longer history contains ours, and what follows can build on that.
+// something is here. Of a range the first of them is fetched alone: its proof
+// shows that the longer history contains ours, and what follows can build on
+// that. (For a block somebody waits for the feed closes the gap afterwards, see
+// feed.Demand.Links.)
 func (sw *swarm) crossing(length uint64) bool {
 	if length == 0 {
 		return false
@@ -124,13 +126,7 @@ func (sw *swarm) clip(length uint64, cross bool) schedule.Demand {
 		limit = length
 	}
 	next := false
-	for _, b := range sw.demand.Blocks {
-		if b < limit {
-			d.Urgent = append(d.Urgent, b)
-		} else {
-			next = next || b == limit
-		}
-	}
+	d.Urgent = sw.demand.Blocks
 	for _, r := range sw.demand.Ranges {
 		start, end := r.Start, r.End
 		if end == 0 {
@@ -266,14 +262,7 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 		return
 	}
 	d := &sw.demand
-	want := d.MinLen
-	for _, b := range d.Blocks {
-		if b >= length {
-			want = max(want, b+1)
-			break
-		}
-	}
-	if want > length && !sw.head {
+	if want := d.MinLen; want > length && !sw.head {
 		for _, c := range sw.channels {
 			if c.peer == nil || !c.begun || c.length < want {
 				continue

@@ -124,6 +124,9 @@ func (sv *server) do(list []job, i int) bool {
 	if !c.open.Load() {
 		return true
 	}
+	if j.void {
+		return sv.cancelled(j)
+	}
 	switch j.kind {
 	case jobInfo:
 		if !sv.flush() {
@@ -159,7 +162,7 @@ func (sv *server) do(list []job, i int) bool {
 	}
 	// How many neighbours follow: they are read together.
 	n := 1
-	for !sv.aheadHas(c, j.index) && i+n < len(list) && list[i+n].kind == jobBlock && list[i+n].c == c && list[i+n].index == j.index+uint64(n) {
+	for !sv.aheadHas(c, j.index) && i+n < len(list) && list[i+n].kind == jobBlock && !list[i+n].void && list[i+n].c == c && list[i+n].index == j.index+uint64(n) {
 		n++
 	}
 	return sv.block(j, n)
@@ -314,5 +317,22 @@ func (sv *server) refuse(c *channel, index uint64, j *job, err error) bool {
 		}
 	}
 	sv.piece.B = wire.AppendNoData(sv.piece.B, c.local, m)
+	return sv.full()
+}
+
+// cancelled answers a request that was taken back: a native remote waits for an
+// answer to each.
+func (sv *server) cancelled(j *job) bool {
+	if j.c.s.o.Dialect == V6 {
+		return true
+	}
+	if !sv.room(frameRest) {
+		return false
+	}
+	m := wire.NoData{Index: j.index, Length: max(1, j.n), Reason: wire.ReasonCancelled, Hash: j.hash}
+	if j.kind == jobBytes {
+		m.Length, m.Bytes = 1, j.n
+	}
+	sv.piece.B = wire.AppendNoData(sv.piece.B, j.c.local, m)
 	return sv.full()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,6 +30,7 @@ type transcript struct {
 		Extensions []string
 	}
 	Result     []struct{ Length, ByteLength, Downloaded uint64 }
+	Log        []struct{ From, Wire, Note string }
 	AToB, BToA string
 }
 
@@ -233,4 +235,95 @@ func sourceOf(t *testing.T, name string) *feed.Feed {
 		}
 	}
 	return f
+}
+
+// TestTranscriptLive replays npm's side of a live stream with two feeds, step by step, while our
+// side does what npm's other side did: blocks, a seek, a new length, an extension, an Unhave.
+func TestTranscriptLive(t *testing.T) {
+	tr := loadTranscript(t, "live-multi")
+	synctest.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		var keys []feed.Key
+		var fs []*feed.Feed
+		for i, f := range tr.Feeds {
+			keys = append(keys, feed.Key(unhex(t, f.Key)))
+			fs = append(fs, b.clone(keys[i], i == 0))
+		}
+		heard := make(chan string, 1)
+		for _, name := range tr.B.Extensions {
+			if _, err := b.e.RegisterExtension(keys[0].Discovery(), name, func(_ *protocol.Peer, p []byte) { heard <- name + " " + string(p) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ca, cb := protocoltest.Pipe(1 << 20)
+		s := b.e.NewStream(cb, protocol.StreamOptions{Dialect: protocol.V6, LocalID: unhex(t, tr.B.ID), Feeds: keys})
+		protocol.SetNonce(s, func() []byte { return bytes.Repeat([]byte{2}, 24) })
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		results := make(chan error, 8)
+		started, seek := 0, uint64(0)
+		for _, e := range tr.Log {
+			synctest.Wait()
+			if e.From == "A" {
+				ca.Write(unhex(t, e.Wire))
+				continue
+			}
+			var block, offset uint64
+			if n, _ := fmt.Sscanf(e.Note, "B: feed0.get(%d)", &block); n == 1 {
+				started++
+				go func() { _, err := fs[0].Get(ctx, block); results <- err }()
+			}
+			if n, _ := fmt.Sscanf(e.Note, "B: feed0.seek(%d)", &offset); n == 1 {
+				seek = offset
+				go fs[0].Seek(ctx, offset)
+			}
+		}
+		// npm believes the sizes in the answer to a seek; we look at the block as well.
+		synctest.Wait()
+		if d := fs[0].Demand(); len(d.Blocks) != 1 || d.Blocks[0] != seek/10 {
+			t.Errorf("after the seek for byte %d: %+v", seek, d)
+		}
+		for range started {
+			if err := wait(t, "results", results); err != nil {
+				t.Error(err)
+			}
+		}
+		for i, f := range fs {
+			if r := tr.Result[i]; f.Len() != r.Length || f.ByteLen() != r.ByteLength || f.Downloaded(0, 0) != r.Downloaded {
+				t.Errorf("feed %d: %d blocks of %d, %d bytes; want %+v", i, f.Downloaded(0, 0), f.Len(), f.ByteLen(), r)
+			}
+		}
+		if x := <-heard; x != "beta ping" {
+			t.Error("extension:", x)
+		}
+		ours := frames(t, drainConn(ca), (*[32]byte)(&keys[0]))
+		npms := frames(t, unhex(t, tr.BToA), (*[32]byte)(&keys[0]))
+		for i := range 3 {
+			if ours[i].Type != npms[i].Type || !bytes.Equal(ours[i].Body, npms[i].Body) {
+				t.Errorf("frame %d: %v %x, npm's %v %x", i, ours[i].Type, ours[i].Body, npms[i].Type, npms[i].Body)
+			}
+		}
+		// The requests for single blocks carry npm's digests.
+		for _, f := range npms {
+			var m wire.Request
+			if f.Type != wire.TypeRequest || wire.ParseRequest(f.Body, &m) != nil || m.Hash {
+				continue
+			}
+			found := false
+			for _, g := range ours {
+				found = found || g.Type == f.Type && g.Channel == f.Channel && bytes.Equal(g.Body, f.Body)
+			}
+			if !found {
+				t.Errorf("npm requested %+v, we did not", m)
+			}
+		}
+		s.Close()
+		<-done
+	})
+}
+
+// drainConn reads what is there.
+func drainConn(c *protocoltest.Conn) []byte {
+	c.CloseWrite()
+	return readAll(c)
 }

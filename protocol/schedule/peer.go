@@ -36,7 +36,7 @@ const (
 	urgentExtra = 16
 	// maxLost bounds the requests that are remembered after they were given to
 	// others, so that a late answer is told from one nobody asked for.
-	maxLost = 4096
+	maxLost = 65536
 	// slack is the time beyond one round trip that the window covers.
 	slack = 25 * time.Millisecond
 	// unknownRTT is expected of a peer that has answered nothing yet.
@@ -102,11 +102,27 @@ func (p *Peer) Announced() uint64 { return p.remote.Len() }
 // Count is the number of announced blocks in [start, end).
 func (p *Peer) Count(start, end uint64) uint64 { return p.remote.Count(start, end) }
 
-// Unhave tells that the peer no longer has blocks. What was in flight among
-// them is free: it will not be answered. n is the number of such blocks.
+// Unhave tells that the peer no longer has blocks. What was in flight among them
+// is free; an answer that is under way still counts as asked for. n is the number
+// of such blocks.
 func (p *Peer) Unhave(start, end uint64) (n int) {
 	p.remote.SetRange(start, end, false)
-	return p.giveBack(start, end, false)
+	return p.giveBack(start, end, true)
+}
+
+// Refused tells that the peer answered a request with a refusal: those blocks
+// will not come. With keep it still has them.
+func (p *Peer) Refused(start, end uint64, keep bool) {
+	if !keep {
+		p.remote.SetRange(start, end, false)
+	}
+	p.giveBack(start, end, false)
+	p.lost.each(func(f *flight) {
+		m := f.mask & span(f.word, start, end)
+		f.mask &^= m
+		p.nlost -= bits.OnesCount64(m)
+	})
+	p.lost.trim()
 }
 
 // Forget drops what the peer announced in a range without giving up what is in
