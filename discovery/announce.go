@@ -209,7 +209,7 @@ func (o *overlay) sent(key []byte, p peer.ID, err error) {
 	defer o.mu.Unlock()
 	if err != nil {
 		o.sends.failed++
-		o.sends.lastErr = fmt.Errorf("sending to %s: %w", p.ShortString(), err)
+		o.sends.lastErr = fmt.Errorf("sending to %s: %w", short(p), err)
 		return
 	}
 	o.sends.sent++

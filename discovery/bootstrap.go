@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,23 +74,24 @@ type bootPeer struct {
 
 func newBootstrapper(o *overlay, infos []peer.AddrInfo) *bootstrapper {
 	b := &bootstrapper{o: o, began: time.Now(), amino: o.name == NetworkAmino, wake: make(chan struct{}, 1)}
-	have := map[peer.ID]bool{o.d.host.ID(): true}
+	have := map[peer.ID]*bootPeer{}
 	add := func(infos []peer.AddrInfo, spare bool, from time.Time) {
 		for _, info := range infos {
-			if !have[info.ID] {
-				have[info.ID] = true
-				b.peers = append(b.peers, &bootPeer{info: info, spare: spare, next: from})
+			switch p := have[info.ID]; {
+			case info.ID == o.d.host.ID():
+			case p == nil:
+				p = &bootPeer{info: info, spare: spare, next: from}
+				have[info.ID] = p
+				b.peers = append(b.peers, p)
+			case !spare: // named twice, with different addresses
+				p.info.Addrs = slices.Concat(p.info.Addrs, info.Addrs)
 			}
 		}
 	}
 	add(infos, false, b.began)
 	add(b.load(), true, b.began.Add(spareAfter))
 	if b.amino {
-		rand.Shuffle(len(infos), func(i, j int) {
-			if i < len(b.peers) && j < len(b.peers) {
-				b.peers[i], b.peers[j] = b.peers[j], b.peers[i]
-			}
-		})
+		rand.Shuffle(len(b.peers), func(i, j int) { b.peers[i], b.peers[j] = b.peers[j], b.peers[i] })
 	}
 	return b
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -69,7 +68,7 @@ func (d *Discovery) Status(t Topic) Status {
 	for _, o := range d.overlays {
 		s.Overlays = append(s.Overlays, o.status(t))
 	}
-	s.Reasons = s.reasons(d.host.Network())
+	s.Reasons = s.reasons(d.cfg.Local)
 	return s
 }
 
@@ -93,7 +92,7 @@ func (o *overlay) status(t Topic) OverlayStatus {
 }
 
 // reasons explains what is missing.
-func (s Status) reasons(n network.Network) (out []string) {
+func (s Status) reasons(local bool) (out []string) {
 	if len(s.Overlays) == 0 {
 		return []string{"network \"none\" without mDNS: only fixed peers are used"}
 	}
@@ -110,6 +109,8 @@ func (s Status) reasons(n network.Network) (out []string) {
 			if s.Announce && o.Addrs == 0 {
 				out = append(out, "not announced on "+o.Name+": no address yet that others could reach (waiting for a port mapping or a relay)")
 			}
+		case len(o.Bootstrap) == 0 && local && o.Name == NetworkAmino:
+			out = append(out, "this node listens on loopback only and does not use the public network: name a network and a bootstrap peer on this machine")
 		case len(o.Bootstrap) == 0:
 			out = append(out, "network "+o.Name+" has no bootstrap peer: give one, or a peer of the network")
 		default:
@@ -132,14 +133,23 @@ func (o OverlayStatus) unreachable() (out []string) {
 	for _, b := range o.Bootstrap {
 		switch {
 		case b.Connected:
-			out = append(out, fmt.Sprintf("bootstrap peer %s is connected but does not serve network %s (%s): is the network's name right?", b.ID.ShortString(), o.Name, o.Protocol))
+			out = append(out, fmt.Sprintf("bootstrap peer %s is connected but does not serve network %s (%s): is the network's name right?", short(b.ID), o.Name, o.Protocol))
 		case b.Err != nil:
-			out = append(out, fmt.Sprintf("bootstrap peer %s not reached: %s", b.ID.ShortString(), firstLine(b.Err)))
+			out = append(out, fmt.Sprintf("bootstrap peer %s not reached: %s", short(b.ID), firstLine(b.Err)))
 		default:
-			out = append(out, fmt.Sprintf("bootstrap peer %s not reached yet", b.ID.ShortString()))
+			out = append(out, fmt.Sprintf("bootstrap peer %s not reached yet", short(b.ID)))
 		}
 	}
 	return out
+}
+
+// short is the ID of a peer as people tell them apart: most begin alike.
+func short(p peer.ID) string {
+	s := p.String()
+	if len(s) <= 12 {
+		return s
+	}
+	return s[:4] + "…" + s[len(s)-8:]
 }
 
 // firstLine shortens an error: those of dials list every address on lines of

@@ -182,7 +182,7 @@ func (p *peers) dial(ctx context.Context, st *peerState, keys []feed.Key, limit 
 	ctx = network.WithAllowLimitedConn(ctx, "hypercore")
 	clearBackoff(h, st.id)
 	if err := h.Connect(ctx, peer.AddrInfo{ID: st.id}); err != nil {
-		return fmt.Errorf("connecting to %s: %w", st.id.ShortString(), err)
+		return fmt.Errorf("connecting to %s: %w", st.id, err)
 	}
 	if len(keys) == 0 {
 		p.mu.Lock()
@@ -201,9 +201,9 @@ func (p *peers) open(ctx context.Context, id peer.ID, keys []feed.Key) error {
 	if err != nil {
 		var none multistream.ErrNotSupported[libproto.ID]
 		if errors.As(err, &none) {
-			return fmt.Errorf("%w: %s", errNoProtocol, id.ShortString())
+			return fmt.Errorf("%w: %s", errNoProtocol, id)
 		}
-		return fmt.Errorf("opening a stream to %s: %w", id.ShortString(), err)
+		return fmt.Errorf("opening a stream to %s: %w", id, err)
 	}
 	return p.adopt(id, s, true, keys)
 }
