@@ -76,6 +76,18 @@ func (d dataset) blocks() ([][]byte, error) {
 	return list, nil
 }
 
+// block reads one block.
+func (d dataset) block(i int) ([]byte, error) {
+	f, err := os.Open(d.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, d.Block)
+	_, err = f.ReadAt(b, int64(i)*int64(d.Block))
+	return b, err
+}
+
 // eachBatch reads the file batch by batch; the blocks are good until the next one.
 func (d dataset) eachBatch(batch int, do func(blocks [][]byte) error) error {
 	f, err := os.Open(d.File)

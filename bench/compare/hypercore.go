@@ -20,13 +20,14 @@ import (
 
 func init() { register("hypercore", func() system { return &hypercoreSide{} }) }
 
-// hypercoreSide is this project: a node with the feed at each end, over libp2p
-// on loopback with TCP, TLS and yamux. Options: dialect (native, v6),
-// durability (announce, append, none), callers (of append at once).
+// hypercoreSide is this project: a node at each end, over libp2p on loopback
+// with TCP, TLS and yamux. Options: dialect (native, v6), durability (announce,
+// append, none), feeds (among which the data set is divided; 1), callers (of
+// append at once; 1).
 type hypercoreSide struct {
 	node  *node.Node
-	feed  *feed.Feed
-	order []uint64 // where append put each block of the data set
+	feeds []*feed.Feed
+	order []uint64 // where callers' appends put each block of the data set
 }
 
 func (h *hypercoreSide) options(r *request) feed.Options {
@@ -40,20 +41,51 @@ func (h *hypercoreSide) options(r *request) feed.Options {
 	return o
 }
 
-func (h *hypercoreSide) dir(r *request) store.Storage {
-	return store.Dir(filepath.Join(r.Dir, "feed"))
+// split is the number of feeds and of the blocks in each.
+func (h *hypercoreSide) split(r *request) (feeds, each int) {
+	feeds = r.option("feeds", 1)
+	return feeds, r.Data.Count / feeds
 }
 
+func (h *hypercoreSide) dir(r *request, i int) store.Storage {
+	return store.Dir(filepath.Join(r.Dir, fmt.Sprintf("feed-%d", i)))
+}
+
+// Prepare writes the data set into one feed, or one part of it after the other
+// into many.
 func (h *hypercoreSide) Prepare(ctx context.Context, r *request) error {
-	f, err := feed.Open(ctx, h.dir(r), feed.Options{})
-	if err != nil {
-		return err
+	feeds, each := h.split(r)
+	var f *feed.Feed
+	made, left := 0, 0
+	o := h.options(r)
+	if feeds > 1 {
+		o.Durability = feed.NoSync // thousands of feeds would take minutes
 	}
-	err = r.Data.eachBatch(128, func(blocks [][]byte) error {
-		_, err := f.Append(ctx, blocks...)
-		return err
+	err := r.Data.eachBatch(128, func(blocks [][]byte) (err error) {
+		for len(blocks) > 0 {
+			if left == 0 {
+				if f != nil {
+					if err := f.Close(); err != nil {
+						return err
+					}
+				}
+				if f, err = feed.Open(ctx, h.dir(r, made), o); err != nil {
+					return err
+				}
+				made, left = made+1, each
+			}
+			n := min(left, len(blocks))
+			if _, err := f.Append(ctx, blocks[:n]...); err != nil {
+				return err
+			}
+			left, blocks = left-n, blocks[n:]
+		}
+		return nil
 	})
-	return errors.Join(err, f.Close())
+	if f != nil {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // start makes a node that knows one peer, or none.
@@ -71,71 +103,99 @@ func (h *hypercoreSide) start(ctx context.Context, offer string) (err error) {
 	return err
 }
 
-// offer is the node's address and the feed's key.
-func (h *hypercoreSide) offer(r *request) (string, error) {
-	addrs := h.node.Addrs()
-	if len(addrs) == 0 {
-		return "", errors.New("the node listens nowhere")
+// open opens and shares the feeds of r; keys may be nil.
+func (h *hypercoreSide) open(ctx context.Context, r *request, keys []string) error {
+	feeds, _ := h.split(r)
+	o := h.options(r)
+	for i := range feeds {
+		var err error
+		if keys != nil {
+			if o.Key, err = feed.ParseKey(keys[i]); err != nil {
+				return err
+			}
+		}
+		f, err := h.node.Open(ctx, h.dir(r, i), o)
+		if err != nil {
+			return err
+		}
+		h.feeds = append(h.feeds, f)
+		if _, err := h.node.Share(ctx, f, node.JoinOptions{Announce: keys == nil}); err != nil {
+			return err
+		}
 	}
-	if r.Options["dialect"] == "v6" {
-		h.node.Host().RemoveStreamHandler(protocol.NativeID)
-	}
-	return addrs[0].String() + " " + h.feed.Key().String(), nil
+	return nil
 }
 
+// Serve offers the node's address and the feeds' keys.
 func (h *hypercoreSide) Serve(ctx context.Context, r *request) (string, error) {
 	if err := h.start(ctx, ""); err != nil {
 		return "", err
 	}
-	var err error
-	if h.feed, err = h.node.Open(ctx, h.dir(r), h.options(r)); err != nil {
+	if err := h.open(ctx, r, nil); err != nil {
 		return "", err
 	}
-	if _, err := h.node.Share(ctx, h.feed, node.JoinOptions{}); err != nil {
-		return "", err
+	if r.Options["dialect"] == "v6" {
+		h.node.Host().RemoveStreamHandler(protocol.NativeID)
 	}
-	return h.offer(r)
+	addrs := h.node.Addrs()
+	if len(addrs) == 0 {
+		return "", errors.New("the node listens nowhere")
+	}
+	var keys []string
+	for _, f := range h.feeds {
+		keys = append(keys, f.Key().String())
+	}
+	return addrs[0].String() + " " + strings.Join(keys, ","), nil
 }
 
-// join starts the receiving node; it dials as soon as it has the feed.
+// join starts the receiving node; it dials as soon as it has a feed.
 func (h *hypercoreSide) join(ctx context.Context, r *request) error {
-	addr, key, _ := strings.Cut(r.Offer, " ")
-	o := h.options(r)
-	var err error
-	if o.Key, err = feed.ParseKey(key); err != nil {
+	addr, keys, _ := strings.Cut(r.Offer, " ")
+	if err := h.start(ctx, addr); err != nil {
 		return err
 	}
-	if err = h.start(ctx, addr); err != nil {
-		return err
-	}
-	if h.feed, err = h.node.Open(ctx, h.dir(r), o); err != nil {
-		return err
-	}
-	_, err = h.node.Share(ctx, h.feed, node.JoinOptions{})
-	return err
+	return h.open(ctx, r, strings.Split(keys, ","))
 }
 
 // Fetch counts from before the receiving node starts.
 func (h *hypercoreSide) Fetch(ctx context.Context, r *request) (figures, error) {
+	_, each := h.split(r)
 	start := time.Now()
 	if err := h.join(ctx, r); err != nil {
 		return nil, err
 	}
-	if err := h.feed.Download(feed.Range{End: uint64(r.Data.Count)}).Wait(ctx); err != nil {
-		return nil, err
+	for _, f := range h.feeds {
+		if err := f.Download(feed.Range{End: uint64(each)}).Wait(ctx); err != nil {
+			return nil, err
+		}
 	}
-	took := time.Since(start)
-	if err := h.feed.Sync(ctx); err != nil {
-		return nil, err
+	took := time.Since(start).Seconds()
+	for _, f := range h.feeds {
+		if err := f.Sync(ctx); err != nil {
+			return nil, err
+		}
 	}
-	synced := time.Since(start)
-	if err := h.checkDialect(r); err != nil {
-		return nil, err
+	out := figures{
+		"seconds": took, "blocks": float64(r.Data.Count), "bytes": float64(r.Data.bytes()),
+		"feeds_per_second": float64(len(h.feeds)) / took, "streams": h.streams(),
 	}
-	return figures{
-		"seconds": took.Seconds(), "synced": synced.Seconds(),
-		"blocks": float64(r.Data.Count), "bytes": float64(r.Data.bytes()),
-	}, nil
+	if r.Options["durability"] != "none" {
+		out["synced"] = time.Since(start).Seconds()
+	}
+	return out, h.checkDialect(r)
+}
+
+// streams is the number of replication streams that are open.
+func (h *hypercoreSide) streams() float64 {
+	n := 0
+	for _, c := range h.node.Host().Network().Conns() {
+		for _, s := range c.GetStreams() {
+			if p := s.Protocol(); p == protocol.NativeID || p == protocol.V6ID {
+				n++
+			}
+		}
+	}
+	return float64(n)
 }
 
 // checkDialect makes sure that what is measured is what the side is called.
@@ -144,7 +204,7 @@ func (h *hypercoreSide) checkDialect(r *request) error {
 	if r.Options["dialect"] == "v6" {
 		want = protocol.V6
 	}
-	for _, p := range h.node.Engine().Peers(h.feed.DiscoveryKey()) {
+	for _, p := range h.node.Engine().Peers(h.feeds[0].DiscoveryKey()) {
 		if p.Dialect != want {
 			return fmt.Errorf("spoke dialect %v, wanted %v", p.Dialect, want)
 		}
@@ -152,83 +212,55 @@ func (h *hypercoreSide) checkDialect(r *request) error {
 	return nil
 }
 
-// Check opens the directory anew and reads every block, verifying each against
-// the tree.
+// Check opens the directories anew and reads every block, verifying each
+// against the tree.
 func (h *hypercoreSide) Check(ctx context.Context, r *request) (string, error) {
 	if err := h.Close(); err != nil {
 		return "", err
 	}
-	f, err := feed.Open(ctx, h.dir(r), feed.Options{MustExist: true, VerifyReads: true})
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	if f.Len() != uint64(r.Data.Count) {
-		return "", fmt.Errorf("length %d, expected %d", f.Len(), r.Data.Count)
-	}
+	feeds, each := h.split(r)
 	sum := sha256.New()
-	for i := range r.Data.Count {
+	for i := range feeds {
+		f, err := feed.Open(ctx, h.dir(r, i), feed.Options{MustExist: true, VerifyReads: true})
+		if err != nil {
+			return "", err
+		}
+		err = h.sum(f, each, sum.Write)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func (h *hypercoreSide) sum(f *feed.Feed, blocks int, write func([]byte) (int, error)) error {
+	if f.Len() != uint64(blocks) {
+		return fmt.Errorf("length %d, expected %d", f.Len(), blocks)
+	}
+	var buf []byte
+	for i := range blocks {
 		at := uint64(i)
 		if h.order != nil {
 			at = h.order[i]
 		}
-		b, err := f.Local(at)
-		if err != nil {
-			return "", err
+		var err error
+		if buf, err = f.ReadBlock(buf[:0], at); err != nil {
+			return err
 		}
-		sum.Write(b)
+		write(buf)
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return nil
 }
 
 func (h *hypercoreSide) Close() error {
 	var errs []error
 	if h.node != nil {
 		errs = append(errs, h.node.Close())
-	} else if h.feed != nil {
-		errs = append(errs, h.feed.Close())
+	} else {
+		for _, f := range h.feeds {
+			errs = append(errs, f.Close())
+		}
 	}
-	h.node, h.feed = nil, nil
+	h.node, h.feeds = nil, nil
 	return errors.Join(errs...)
-}
-
-func (h *hypercoreSide) LiveServe(ctx context.Context, r *request) (string, error) {
-	return h.Serve(ctx, r)
-}
-
-func (h *hypercoreSide) LiveJoin(ctx context.Context, r *request) error {
-	if err := h.join(ctx, r); err != nil {
-		return err
-	}
-	for len(h.node.Engine().Peers(h.feed.DiscoveryKey())) == 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
-}
-
-func (h *hypercoreSide) LiveWrite(ctx context.Context, r *request) error {
-	start := time.Now()
-	for i := range r.Data.Count {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(r.Rate))))
-		if _, err := h.feed.Append(ctx, stamp(r.Data.Block)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (h *hypercoreSide) LiveRead(ctx context.Context, r *request) ([]float64, error) {
-	late := make([]float64, r.Data.Count)
-	for i := range late {
-		b, err := h.feed.Get(ctx, uint64(i))
-		if err != nil {
-			return nil, err
-		}
-		late[i] = age(b)
-	}
-	return late, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,27 +13,27 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 )
 
-// stamp is a block that begins with the time.
-func stamp(size int) []byte {
-	b := make([]byte, size)
-	binary.LittleEndian.PutUint64(b, uint64(monotonic()))
-	return b
-}
-
-// age is how long ago a block was stamped, in microseconds.
-func age(b []byte) float64 {
-	return float64(monotonic()-int64(binary.LittleEndian.Uint64(b))) / 1e3
-}
-
-// Work does append, get and read.
+// Work does append, get and read, and what hypercore_scale.go adds.
 func (h *hypercoreSide) Work(ctx context.Context, r *request) (figures, error) {
+	switch r.Op {
+	case "open":
+		return h.openLong(ctx, r)
+	case "grow":
+		return h.grow(ctx, r)
+	case "pick":
+		return h.pick(ctx, r)
+	case "idle":
+		return h.idle(ctx, r)
+	}
 	blocks, err := r.Data.blocks()
 	if err != nil {
 		return nil, err
 	}
-	if h.feed, err = feed.Open(ctx, h.dir(r), h.options(r)); err != nil {
+	f, err := feed.Open(ctx, h.dir(r, 0), h.options(r))
+	if err != nil {
 		return nil, err
 	}
+	h.feeds = append(h.feeds, f)
 	var n int
 	start := time.Now()
 	switch callers := r.option("callers", 1); {
@@ -52,14 +51,14 @@ func (h *hypercoreSide) Work(ctx context.Context, r *request) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := figures{"seconds": time.Since(start).Seconds(), "blocks": float64(n), "bytes": float64(n) * float64(r.Data.Block)}
+	out := figures{"seconds": time.Since(start).Seconds(), "blocks": float64(n), "bytes": float64(n) * float64(r.Data.Block)}
 	if r.Op == "append" {
-		if err := h.feed.Sync(ctx); err != nil {
+		if err := f.Sync(ctx); err != nil {
 			return nil, err
 		}
-		f["synced"] = time.Since(start).Seconds()
+		out["synced"] = time.Since(start).Seconds()
 	}
-	return f, nil
+	return out, nil
 }
 
 func (h *hypercoreSide) append(ctx context.Context, r *request, blocks [][]byte) (int, error) {
@@ -67,7 +66,7 @@ func (h *hypercoreSide) append(ctx context.Context, r *request, blocks [][]byte)
 	n := 0
 	for n < len(blocks) {
 		batch := blocks[n:min(n+r.Batch, len(blocks))]
-		if _, err := h.feed.Append(ctx, batch...); err != nil {
+		if _, err := h.feeds[0].Append(ctx, batch...); err != nil {
 			return n, err
 		}
 		if n += len(batch); n%128 == 0 && time.Now().After(end) {
@@ -91,7 +90,7 @@ func (h *hypercoreSide) appendTogether(ctx context.Context, r *request, blocks [
 				if i >= len(blocks) {
 					return
 				}
-				if h.order[i], errs[c] = h.feed.Append(ctx, blocks[i]); errs[c] != nil {
+				if h.order[i], errs[c] = h.feeds[0].Append(ctx, blocks[i]); errs[c] != nil {
 					return
 				}
 			}
@@ -106,7 +105,7 @@ func (h *hypercoreSide) get(ctx context.Context, r *request, blocks [][]byte) (i
 	src := rand.New(rand.NewPCG(1, 2))
 	for n := 1; ; n++ {
 		i := src.Uint64N(uint64(len(blocks)))
-		b, err := h.feed.Get(ctx, i)
+		b, err := h.feeds[0].Get(ctx, i)
 		if err != nil {
 			return n, err
 		}
@@ -122,7 +121,7 @@ func (h *hypercoreSide) get(ctx context.Context, r *request, blocks [][]byte) (i
 func (h *hypercoreSide) read(ctx context.Context, r *request, blocks [][]byte) (int, error) {
 	end := r.deadline()
 	n := 0
-	for b, err := range h.feed.Blocks(ctx, feed.ReadOptions{}) {
+	for b, err := range h.feeds[0].Blocks(ctx, feed.ReadOptions{}) {
 		if err != nil {
 			return n, err
 		}
@@ -130,10 +129,10 @@ func (h *hypercoreSide) read(ctx context.Context, r *request, blocks [][]byte) (
 			return n, fmt.Errorf("block %d differs", n)
 		}
 		if n++; n%64 == 0 && time.Now().After(end) {
-			break
+			return n, nil
 		}
 	}
-	if n < len(blocks) && time.Now().Before(end) {
+	if n != len(blocks) {
 		return n, fmt.Errorf("%d of %d blocks", n, len(blocks))
 	}
 	return n, nil

@@ -16,14 +16,20 @@ type kind func(ctx context.Context, e *env, rw *row, s *side) (sample, error)
 // data is the data set of a side: the same for all, except that --quick gives
 // sides marked slow a smaller one, so that all finish in like time.
 func (e *env) data(rw *row, s *side) (dataset, error) {
-	d := dataset{Block: rw.block, Count: rw.count}
-	switch {
-	case e.quick && s.slow:
-		d.Count = rw.slow
-	case e.quick:
-		d.Count = rw.quick
-	}
+	d := dataset{Block: rw.block, Count: e.count(rw, s)}
 	return d, d.make(filepath.Join(e.dir, "data"))
+}
+
+func (e *env) count(rw *row, s *side) int {
+	switch {
+	case s.count > 0:
+		return s.count
+	case e.quick && s.slow && rw.slow > 0:
+		return rw.slow
+	case e.quick && rw.quick > 0:
+		return rw.quick
+	}
+	return rw.count
 }
 
 // request starts what every request of a run has in common.
@@ -34,6 +40,12 @@ func (rw *row) request(s *side, d dataset) request {
 // source makes what a sender of this system starts from, once per data set.
 func (e *env) source(ctx context.Context, s *side, r request) (string, error) {
 	dir := filepath.Join(e.dir, s.system, fmt.Sprintf("%dx%d", r.Data.Block, r.Data.Count))
+	if n := r.option("feeds", 1); n > 1 {
+		dir += fmt.Sprintf("-%d", n)
+	}
+	if r.Op == "grow" {
+		dir += "-grow" // it is written to
+	}
 	done := dir + ".done"
 	if _, err := os.Stat(done); err == nil {
 		return dir, nil
@@ -182,10 +194,7 @@ func local(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 
 // live: a writer and a reader that is always one block behind.
 func live(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
-	d := dataset{Block: rw.block, Count: rw.count}
-	if e.quick {
-		d.Count = rw.quick
-	}
+	d := dataset{Block: rw.block, Count: e.count(rw, s)}
 	r := rw.request(s, d)
 	var dirs [2]string
 	var ends [2]*child

@@ -14,13 +14,14 @@ const (
 type row struct {
 	name, title string
 	kind        kind
+	op          string // of the request, where the kind does not know
 	sides       []side
 	metrics     []metric // the first is the one that goals without a metric compare
 	goals       []goal
 
 	block int // bytes per block
 	count int // blocks
-	quick int // blocks with --quick
+	quick int // blocks with --quick, if not the same
 	slow  int // blocks with --quick for sides marked slow
 	batch int // blocks per append
 	limit float64
@@ -38,6 +39,7 @@ type side struct {
 	// durability says what has happened to the bytes when the clock stops.
 	durability string
 	options    map[string]string
+	count      int    // blocks, if not the row's
 	slow       bool   // gets the smaller data set with --quick
 	kind       kind   // nil: the row's
 	group      string // goals may name a group: its best side counts, round by round
@@ -124,10 +126,14 @@ const (
 
 // npms are the three releases of npm hypercore.
 func npms(durability string) []side {
+	rocks := durability
+	if durability == pageCache {
+		rocks += " (RocksDB)"
+	}
 	return []side{
 		{label: "npm6", system: "npm6", durability: durability, slow: true, group: "npm"},
 		{label: "npm9", system: "npm9", durability: durability, slow: true, group: "npm"},
-		{label: "npm11", system: "npm11", durability: durability + " (RocksDB, write-ahead log not synced)", slow: true, group: "npm"},
+		{label: "npm11", system: "npm11", durability: rocks, slow: true, group: "npm"},
 	}
 }
 
@@ -141,7 +147,7 @@ func with(first []side, more ...[]side) []side {
 // table is every row, in the order they run.
 func table() []row {
 	hyper := side{label: "hypercore", system: "hypercore", durability: committed}
-	return []row{
+	return append([]row{
 		{
 			name: "replicate-64k", title: "replicate blocks of 64 KiB", kind: transfer, metrics: transfers,
 			block: 64 * kib, count: 8192, quick: 2048, slow: 512,
@@ -246,7 +252,7 @@ func table() []row {
 				{side: "hypercore", metric: "p99 µs", than: "npm", value: 0.5, atMost: true},
 			},
 		},
-	}
+	}, scaleTable()...)
 }
 
 var hyperRead = side{label: "hypercore", system: "hypercore", durability: "reads only"}

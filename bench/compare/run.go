@@ -24,6 +24,7 @@ type env struct {
 	npmOnce sync.Once
 	npmErr  error
 	node    string
+	product product
 }
 
 // filter is what --only names: rows, sides, or both. Empty takes all.
@@ -91,13 +92,7 @@ func (e *env) runRow(ctx context.Context, rw *row) *result {
 	}
 	for i := range rw.sides {
 		if s := &rw.sides[i]; e.only.side(s.label) {
-			sr := sideResult{side: s, count: rw.count}
-			if e.quick {
-				if sr.count = rw.quick; s.slow {
-					sr.count = rw.slow
-				}
-			}
-			res.sides = append(res.sides, sr)
+			res.sides = append(res.sides, sideResult{side: s, count: e.count(rw, s)})
 		}
 	}
 	for round := range res.rounds {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+// openLong opens a long feed and gets one block.
+func (h *hypercoreSide) openLong(ctx context.Context, r *request) (figures, error) {
+	before := resident()
+	start := time.Now()
+	f, err := feed.Open(ctx, h.dir(r, 0), feed.Options{MustExist: true})
+	if err != nil {
+		return nil, err
+	}
+	opened := time.Since(start)
+	h.feeds = append(h.feeds, f)
+	i := uint64(r.Data.Count) / 3
+	got, err := f.Get(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(start)
+	more := processUsage().Memory - before
+	if want, err := r.Data.block(int(i)); err != nil || !bytes.Equal(got, want) {
+		return nil, errors.Join(err, fmt.Errorf("block %d of %d differs", i, f.Len()))
+	}
+	return figures{"ms": opened.Seconds() * 1e3, "get_us": (took - opened).Seconds() * 1e6, "more": more}, nil
+}
+
+// resident is the resident set of this process.
+func resident() float64 {
+	runtime.GC()
+	debug.FreeOSMemory()
+	rss, _ := statusField("self", "VmRSS")
+	return rss
+}
+
+// openAll opens the feeds of the source without a node.
+func (h *hypercoreSide) openAll(ctx context.Context, r *request) error {
+	feeds, each := h.split(r)
+	o := h.options(r)
+	o.MustExist = true
+	for i := range feeds {
+		f, err := feed.Open(ctx, h.dir(r, i), o)
+		if err != nil {
+			return err
+		}
+		h.feeds = append(h.feeds, f)
+		if f.Len() < uint64(each) {
+			return fmt.Errorf("feed %d has %d blocks of %d", i, f.Len(), each)
+		}
+	}
+	return nil
+}
+
+const (
+	growTurns   = 100 // appends are timed in so many short stretches, each after one that is not
+	growBatches = 2
+)
+
+// grow appends to feeds that have their length already. They keep what is
+// appended: over the rounds they grow by little.
+func (h *hypercoreSide) grow(ctx context.Context, r *request) (figures, error) {
+	if err := h.openAll(ctx, r); err != nil {
+		return nil, err
+	}
+	batch := make([][]byte, r.Batch)
+	for i := range batch {
+		batch[i] = make([]byte, r.Data.Block)
+		batch[i][0] = byte(i)
+	}
+	var took time.Duration
+	for turn := range growTurns {
+		f := h.feeds[turn%len(h.feeds)]
+		first, err := f.Append(ctx, batch...)
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		for range growBatches {
+			if _, err := f.Append(ctx, batch...); err != nil {
+				return nil, err
+			}
+		}
+		took += time.Since(start)
+		if want := first + (growBatches+1)*uint64(r.Batch); f.Len() != want {
+			return nil, fmt.Errorf("length %d after appending, expected %d", f.Len(), want)
+		}
+	}
+	n := float64(growTurns * growBatches * r.Batch)
+	return figures{"seconds": took.Seconds(), "blocks": n, "bytes": n * float64(r.Data.Block)}, nil
+}
+
+// pick gets random blocks of one feed; one in a thousand is compared.
+func (h *hypercoreSide) pick(ctx context.Context, r *request) (figures, error) {
+	if err := h.openAll(ctx, r); err != nil {
+		return nil, err
+	}
+	_, each := h.split(r)
+	f := h.feeds[0]
+	src := rand.New(rand.NewPCG(3, 4))
+	start, end := time.Now(), r.deadline()
+	n := 0
+	for {
+		i := src.IntN(each)
+		b, err := f.Get(ctx, uint64(i))
+		if err != nil {
+			return nil, err
+		}
+		if n%1024 == 0 {
+			if want, err := r.Data.block(i); err != nil || !bytes.Equal(b, want) {
+				return nil, errors.Join(err, fmt.Errorf("block %d differs", i))
+			}
+		}
+		if n++; n%256 == 0 && time.Now().After(end) {
+			break
+		}
+	}
+	return figures{"seconds": time.Since(start).Seconds(), "blocks": float64(n), "bytes": float64(n * r.Data.Block)}, nil
+}
+
+// idle seeds all feeds and looks at what that holds when nothing happens.
+func (h *hypercoreSide) idle(ctx context.Context, r *request) (figures, error) {
+	before := resident()
+	start := time.Now()
+	if err := h.start(ctx, ""); err != nil {
+		return nil, err
+	}
+	if err := h.open(ctx, r, nil); err != nil {
+		return nil, err
+	}
+	ready := time.Since(start)
+	time.Sleep(2 * time.Second)
+	more := resident() - before
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	// Every feed must still answer.
+	for i, f := range h.feeds {
+		if i%100 != 0 {
+			continue
+		}
+		_, each := h.split(r)
+		want, err := r.Data.block(i * each)
+		if err != nil {
+			return nil, err
+		}
+		if b, err := f.Get(ctx, 0); err != nil || !bytes.Equal(b, want) {
+			return nil, errors.Join(err, fmt.Errorf("feed %d: its first block differs", i))
+		}
+	}
+	return figures{"each": more / float64(len(h.feeds)), "files": float64(len(fds)), "seconds": ready.Seconds()}, nil
+}
