@@ -54,7 +54,10 @@ func params(dir string) testscript.Params {
 			"bigfile":    bigFile,
 			"sameid":     sameID,
 			"emptydir":   emptyDir,
+			"copydir":    copyDir,
+			"smalldisk":  smallDisk,
 		},
+		Condition:           condition,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	}
@@ -210,4 +213,9 @@ func sameHash(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s and %s: same content is %v", args[0], f, same)
 		}
 	}
+}
+
+// copydir FROM TO
+func copyDir(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }

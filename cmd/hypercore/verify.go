@@ -69,13 +69,15 @@ func (a *app) printReport(r control.Report) error {
 			invalid += ", ..."
 		}
 	}
-	return a.table([][2]string{
+	rows := [][2]string{
 		{"length", plural(r.Length, "block")},
 		{"present", fmt.Sprintf("%s, %s", countText(r.Present), bytesText(r.Bytes))},
 		{"missing", countText(r.Missing)},
 		{"invalid", invalid},
 		{"signature", r.Signature},
-		{"problems", strings.Join(r.Problems, "; ")},
-		{"sha256", r.SHA256},
-	})
+	}
+	for _, p := range r.Problems {
+		rows = append(rows, [2]string{"problem", p})
+	}
+	return a.table(append(rows, [2]string{"sha256", r.SHA256}))
 }

@@ -162,5 +162,24 @@ func (l *Local) Append(ctx context.Context, r io.Reader, cut Cut) (Appended, err
 		}
 	}
 	a.Length = f.Len()
+	if err != nil {
+		a.onlyDurable(f)
+	}
 	return a, err
+}
+
+// onlyDurable takes back what was appended but did not reach the disk.
+func (a *Appended) onlyDurable(f *feed.Feed) {
+	a.Length = f.Stats().Durable
+	if end := max(a.Length, a.First); end < a.First+a.Blocks {
+		a.Blocks = end - a.First
+		a.Bytes = 0
+		for i := a.First; i < end; i++ {
+			n, err := f.BlockSize(i)
+			if err != nil {
+				break // closed meanwhile: the blocks are counted
+			}
+			a.Bytes += n
+		}
+	}
 }
