@@ -112,7 +112,8 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, li
 		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(localDial), swarm.WithDialRanker(rank)),
 	}
 	if len(listen) == 0 {
-		opts[1] = libp2p.NoListenAddrs
+		// NoListenAddrs alone would do without relays, too.
+		opts[1] = libp2p.ChainOptions(libp2p.NoListenAddrs, libp2p.EnableRelay())
 	}
 	if cfg.Registerer != nil {
 		rcmgr.MustRegisterWith(cfg.Registerer)

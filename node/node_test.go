@@ -140,6 +140,14 @@ func TestTransports(t *testing.T) {
 	}
 }
 
+// A node without listeners dials.
+func TestDialOnly(t *testing.T) {
+	w := start(t, node.Config{Network: "none"})
+	wf := writer(t, w, 2)
+	r := start(t, node.Config{Network: "none", Listen: []ma.Multiaddr{}, MDNS: node.Off, PortMap: node.Off, Peers: []peer.AddrInfo{info(w)}})
+	wantBlock(t, reader(t, r, wf.Key(), node.JoinOptions{}), 1)
+}
+
 // Fixed peers are offered feeds shared before and after they connect.
 func TestFixedPeers(t *testing.T) {
 	w := start(t, node.Config{Network: "none"})
