@@ -23,6 +23,14 @@ const (
 	// depth on the way to a root, and the other roots. A message with more is
 	// not a proof.
 	MaxProofNodes = 1 + maxDepth + MaxRoots
+
+	// MaxRun bounds the blocks of one run. A receiver folds that many leaves before
+	// anything else gets its turn: about 2 ms.
+	MaxRun = 4096
+
+	// MaxRunNodes bounds the nodes of the proof of a run: siblings on both sides at
+	// each depth, and the other roots.
+	MaxRunNodes = 2*maxDepth + MaxRoots
 )
 
 // Depth returns the height of node n above the blocks: 0 for a leaf.
@@ -76,4 +84,10 @@ func Roots(dst []uint64, length uint64) []uint64 {
 		length -= 1 << d
 	}
 	return dst
+}
+
+// isRoot reports whether node n is a root of a log of length blocks.
+func isRoot(length, n uint64) bool {
+	d := Depth(n)
+	return length>>d&1 == 1 && length>>d-1 == n>>(d+1)
 }

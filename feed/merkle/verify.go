@@ -17,6 +17,11 @@ type Verifier struct {
 	// nodes about to be stored. What it returns is trusted.
 	Held func(n uint64) (Node, bool)
 
+	// Word, if not nil, tells of 64 nodes at once whether Held has them: those from
+	// n on, a multiple of 64, the first in the highest place (bitfield.Bits.Word).
+	// It saves VerifyRun from asking Held for each node of a run that is new.
+	Word func(n uint64) uint64
+
 	// Length is the longest signed length held, in blocks; 0 if none. All of
 	// Roots(Length) are held.
 	Length uint64
@@ -75,7 +80,8 @@ type Result struct {
 	// their sizes is proven. They must not be stored; a seek may use them to
 	// choose what to ask for next.
 	Hints []Node
-	// Conflict is the first node that differs from the held one, nil if none.
+	// Conflict is the first node that differs from the held one (the first whose
+	// hash differs, if there is one), nil if none.
 	//   - Not Trusted, TreeHash signed: the writer signed two histories; message
 	//     and held nodes are the evidence.
 	//   - Trusted: a node held further up agrees with the message, so the held
@@ -87,6 +93,8 @@ type Result struct {
 
 	conflict Conflict
 	ties     []uint64 // nodes on the way that were found equal to held ones
+	parts    []part   // of a run, left to right
+	tops     []part   // where ways ended without a sibling
 }
 
 // Conflict is a node that a message gives, or leads to, and that differs from
@@ -103,6 +111,7 @@ func (c *Conflict) SizeOnly() bool { return c.Held.Hash == c.Given.Hash }
 func (r *Result) reset() {
 	*r = Result{
 		Roots: r.Roots[:0], Unproven: r.Unproven[:0], Store: r.Store[:0], Hints: r.Hints[:0], ties: r.ties[:0],
+		parts: r.parts[:0], tops: r.tops[:0],
 	}
 }
 
@@ -165,7 +174,12 @@ func (v *Verifier) Verify(p Proof, r *Result) error {
 		}
 		switch {
 		case from == fromNowhere:
-			return v.roots(cur, nodes, r)
+			length, err := lengthOf(RightSpan(cur.Index), nodes)
+			if err != nil {
+				return err
+			}
+			r.tops = append(r.tops, part{Node: cur})
+			return v.roots(length, nodes, r)
 		case from == fromHere:
 			r.ties = append(r.ties, sib.Index)
 		case vague:
@@ -181,7 +195,7 @@ func (v *Verifier) Verify(p Proof, r *Result) error {
 
 // differ notes the first difference between what is held and what is given.
 func (r *Result) differ(held, given Node) {
-	if r.Conflict == nil {
+	if r.Conflict == nil || r.Conflict.SizeOnly() && held.Hash != given.Hash {
 		r.conflict = Conflict{Held: held, Given: given}
 		r.Conflict = &r.conflict
 	}
@@ -191,6 +205,10 @@ func (r *Result) differ(held, given Node) {
 // the bytes it had too many or too few to its sibling.
 func (v *Verifier) correct(leaf Node, r *Result) {
 	r.Store = append(r.Store, leaf)
+	v.resize(leaf, r)
+}
+
+func (v *Verifier) resize(leaf Node, r *Result) {
 	sib, ok1 := v.Held(Sibling(leaf.Index))
 	parent, ok2 := v.Held(Parent(leaf.Index))
 	if ok1 && ok2 && leaf.Size <= parent.Size && sib.Size != parent.Size-leaf.Size {
@@ -239,28 +257,46 @@ func (v *Verifier) sibling(cur Node, known bool, nodes *[]Node, r *Result) (Node
 	return held, fromHere, nil
 }
 
-// roots takes top for a root and what is left of the message for the other roots
-// that are not held here.
-func (v *Verifier) roots(top Node, nodes []Node, r *Result) error {
-	last := RightSpan(top.Index)
+// lengthOf returns the length that is proven when end is the last leaf known to
+// be in it and nodes are the other roots.
+func lengthOf(end uint64, nodes []Node) (uint64, error) {
 	if len(nodes) > 0 {
 		n := nodes[len(nodes)-1].Index
 		if n > MaxInt {
-			return fmt.Errorf("%w: node %d", ErrSize, n)
+			return 0, fmt.Errorf("%w: node %d", ErrSize, n)
 		}
-		last = max(last, RightSpan(n))
+		end = max(end, RightSpan(n))
 	}
-	length := last/2 + 1
+	length := end/2 + 1
 	if length > MaxLength {
-		return fmt.Errorf("%w: length %d", ErrSize, length)
+		return 0, fmt.Errorf("%w: length %d", ErrSize, length)
+	}
+	return length, nil
+}
+
+// roots takes r.tops for roots of length, and what is left of the message for
+// the others that are not held here.
+func (v *Verifier) roots(length uint64, nodes []Node, r *Result) error {
+	open := 0 // tops that stand or fall with the roots
+	for i := range r.tops {
+		if r.tops[i].state&settled == 0 {
+			open++
+		}
 	}
 	var buf [MaxRoots]uint64
 	for _, i := range Roots(buf[:0], length) {
 		held, ok := v.Held(i)
+		top := find(r.tops, i)
 		var n Node
 		switch {
-		case i == top.Index:
-			n = top // compared and listed on the way up
+		case top != nil:
+			n = top.Node // compared and listed on the way up
+			if top.state&known != 0 {
+				r.ties = append(r.ties, i)
+			}
+			if top.state&settled == 0 {
+				open--
+			}
 		case len(nodes) > 0 && nodes[0].Index == i:
 			n, nodes = nodes[0], nodes[1:]
 			switch {
@@ -287,22 +323,22 @@ func (v *Verifier) roots(top Node, nodes []Node, r *Result) error {
 	if len(nodes) > 0 {
 		return fmt.Errorf("%w: %d nodes after the roots of length %d", ErrInvalid, len(nodes), length)
 	}
-	// Without this the signature would cover the other roots, but not the block.
-	if !holds(r.Roots, top.Index) {
-		return fmt.Errorf("%w: node %d is no root of length %d", ErrInvalid, top.Index, length)
+	// Without this the signature would cover the other roots, but not the blocks.
+	if open > 0 {
+		return fmt.Errorf("%w: it does not end at the roots of length %d", ErrInvalid, length)
 	}
 	r.Length, r.TreeHash = length, TreeHash(r.Roots)
 	v.compare(r)
 	return nil
 }
 
-func holds(roots []Node, n uint64) bool {
-	for i := range roots {
-		if roots[i].Index == n {
-			return true
+func find(tops []part, n uint64) *part {
+	for i := range tops {
+		if tops[i].Index == n {
+			return &tops[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // compare fills Unproven: a root of the shorter log is contained in the longer
