@@ -181,6 +181,7 @@ func hashBlocks(nodes []merkle.Node, blocks [][]byte, total uint64) {
 // writeBlocks computes the leaves of blocks and writes them from off on, each
 // while it is in the cache of the core that hashed it.
 func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) error {
+	start := off
 	offs := make([]uint64, len(blocks))
 	for i, b := range blocks {
 		offs[i] = off
@@ -193,13 +194,18 @@ func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) err
 		if len(blocks[i]) == 0 {
 			return
 		}
-		if _, err := f.files.data.WriteAt(blocks[i], int64(offs[i])); err != nil {
+		if err := f.writeAt(dataName, f.files.data, blocks[i], int64(offs[i])); err != nil {
 			mu.Lock()
-			failed = f.fileError("write", dataName, err)
+			failed = err
 			mu.Unlock()
 		}
 	})
 	if failed != nil {
+		// Give back the room of what was written: it does not count. If that fails
+		// as well, the next append or open does it.
+		if have, err := f.files.data.Size(); err == nil && have > int64(start) {
+			f.files.data.Truncate(int64(start))
+		}
 		return f.fail(failed, true)
 	}
 	return nil

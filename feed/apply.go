@@ -301,7 +301,7 @@ func (f *Feed) writePlaced() error {
 		if len(buf) == 0 {
 			return nil
 		}
-		_, err := f.files.data.WriteAt(buf, int64(at))
+		err := f.writeAt(dataName, f.files.data, buf, int64(at))
 		buf = buf[:0]
 		return err
 	}
@@ -314,7 +314,7 @@ func (f *Feed) writePlaced() error {
 			}
 		}
 		if len(v.value) >= directBlock {
-			if _, err = f.files.data.WriteAt(v.value, int64(v.off)); err != nil {
+			if err = f.writeAt(dataName, f.files.data, v.value, int64(v.off)); err != nil {
 				break
 			}
 			continue
@@ -331,7 +331,7 @@ func (f *Feed) writePlaced() error {
 		a.join = buf[:0]
 	}
 	if err != nil {
-		return f.fail(f.fileError("write", dataName, err), true)
+		return f.fail(err, true)
 	}
 	return nil
 }

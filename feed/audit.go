@@ -60,6 +60,10 @@ type AuditReport struct {
 	// Problems are what is wrong, at most 1000; Count is how many there are.
 	Problems []Problem
 	Count    uint64
+	// Notes are things that do not matter, at most 1000: what an interrupted append
+	// or download has left where nothing counts yet. The next open for writing
+	// removes it, or it will be overwritten.
+	Notes []Problem
 }
 
 // OK reports whether nothing is wrong. Blocks that are missing are not wrong.
@@ -121,6 +125,13 @@ func (a *auditor) problem(file string, off int64, format string, args ...any) {
 	}
 }
 
+// note notes what does not matter.
+func (a *auditor) note(file string, off int64, format string, args ...any) {
+	if len(a.r.Notes) < maxProblems {
+		a.r.Notes = append(a.r.Notes, Problem{file, off, fmt.Sprintf(format, args...)})
+	}
+}
+
 // twice runs a check and, if it fails, once more after a commit with everybody
 // else waiting: what is not there may only be on its way.
 func (a *auditor) twice(check func() (bool, error)) (bool, error) {
@@ -161,12 +172,11 @@ func (a *auditor) run() error {
 	return a.bits()
 }
 
-// rest checks that there is nothing where there cannot be anything yet: parents
-// whose right half does not exist, and what lies beyond the length. At a reader a
-// crash may leave something there, which is overwritten in time.
+// rest looks where there cannot be anything yet: at parents whose right half does
+// not exist, and beyond the length.
 func (a *auditor) rest() error {
 	f := a.f
-	if f.SecretKey() == nil || f.Len() != a.r.Length {
+	if f.Len() != a.r.Length {
 		return nil
 	}
 	end := 2 * a.r.Length
@@ -176,7 +186,7 @@ func (a *auditor) rest() error {
 			return f.fileError("read", treeName, err)
 		}
 		if !isZero(b[:]) && f.Len() == a.r.Length {
-			a.problem(treeName, nodeOffset(n), "node %d is there, but not all blocks below it are", n)
+			a.note(treeName, nodeOffset(n), "node %d is there, but not all blocks below it are", n)
 		}
 	}
 	for _, x := range []struct {
@@ -189,7 +199,7 @@ func (a *auditor) rest() error {
 			return f.fileError("size of", x.name, err)
 		}
 		if uint64(have) > x.end && f.Len() == a.r.Length {
-			a.problem(x.name, int64(x.end), "there are %d bytes after the end of the feed", uint64(have)-x.end)
+			a.note(x.name, int64(x.end), "there are %d bytes after the end of the feed", uint64(have)-x.end)
 		}
 	}
 	return nil
@@ -519,12 +529,8 @@ func (a *auditor) signatures(start, end uint64) error {
 // signature checks one record, if the roots of its length are here.
 func (a *auditor) signature(length uint64, sig []byte) error {
 	if length > a.r.Length {
-		switch {
-		case a.f.Len() >= length: // appended meanwhile
-		case a.f.SecretKey() == nil:
-			a.r.Unmarked++
-		default:
-			a.problem(signaturesName, sigOffset(length), "there is a signature of length %d, the feed has %d blocks", length, a.r.Length)
+		if a.f.Len() < length { // not appended meanwhile
+			a.note(signaturesName, sigOffset(length), "there is a signature of length %d, the feed has %d blocks", length, a.r.Length)
 		}
 		return nil
 	}

@@ -277,8 +277,8 @@ func (f *Feed) commitJournal(r record, allBits bool) error {
 		return nil
 	}
 	r.seq++
-	if err := writeJournal(f.files.journal, &r); err != nil {
-		return f.fail(f.fileError("write", journalName, err), true)
+	if err := f.writeJournal(&r); err != nil {
+		return f.fail(err, true)
 	}
 	if f.opts.Durability != NoSync {
 		if err := f.files.journal.Sync(); err != nil {
@@ -298,9 +298,9 @@ func (f *Feed) commitBits(r record, load cargo, final bool) error {
 	}
 	for _, p := range load.pages {
 		f.bitsOpen = true
-		if _, err := f.files.bitfield.WriteAt(p.buf, p.off); err != nil {
+		if err := f.writeAt(bitfieldName, f.files.bitfield, p.buf, p.off); err != nil {
 			f.putBack(load)
-			return f.fail(f.fileError("write", bitfieldName, err), true)
+			return f.fail(err, true)
 		}
 	}
 	if !f.bitsOpen || !(load.bits || final || r.length-f.bitsLen >= bitsEvery) {
@@ -324,9 +324,9 @@ func (f *Feed) commitTreeBits(load cargo) error {
 		for at := 0; at < len(p.buf); at += size {
 			f.bitsOpen = true
 			lo := at + bitfield.TreeOffset
-			if _, err := f.files.bitfield.WriteAt(p.buf[lo:lo+bitfield.TreeBytes], p.off+int64(lo)); err != nil {
+			if err := f.writeAt(bitfieldName, f.files.bitfield, p.buf[lo:lo+bitfield.TreeBytes], p.off+int64(lo)); err != nil {
 				f.putBack(load)
-				return f.fail(f.fileError("write", bitfieldName, err), true)
+				return f.fail(err, true)
 			}
 		}
 	}

@@ -107,6 +107,14 @@ func (f *Feed) fileError(op, file string, err error) error {
 	return fmt.Errorf("feed: %s: %s %s: %w", f.st, op, file, err)
 }
 
+// writeAt writes b to a file; its error names the file and the offset.
+func (f *Feed) writeAt(name string, file store.File, b []byte, off int64) error {
+	if _, err := file.WriteAt(b, off); err != nil {
+		return fmt.Errorf("feed: %s: write %s at byte %d: %w", f.st, name, off, err)
+	}
+	return nil
+}
+
 func (f *Feed) corrupt(file string, off int64, format string, args ...any) *CorruptError {
 	return &CorruptError{Dir: f.st.String(), File: file, Offset: off, Reason: fmt.Sprintf(format, args...)}
 }

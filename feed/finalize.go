@@ -46,8 +46,8 @@ func (f *Feed) writeKey(key Key) error {
 		return f.fileError("create", keyName, err)
 	}
 	defer file.Close()
-	if _, err := file.WriteAt(key[:], 0); err != nil {
-		return f.fileError("write", keyName, err)
+	if err := f.writeAt(keyName, file, key[:], 0); err != nil {
+		return err
 	}
 	if f.opts.Durability == NoSync {
 		return nil

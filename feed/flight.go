@@ -155,18 +155,18 @@ func (f *Feed) write(fl *flight) error {
 
 func (f *Feed) writeFiles(fl *flight) error {
 	for _, s := range fl.segs {
-		if _, err := f.files.data.WriteAt(*s.buf, int64(s.off)); err != nil {
-			return f.fileError("write", dataName, err)
+		if err := f.writeAt(dataName, f.files.data, *s.buf, int64(s.off)); err != nil {
+			return err
 		}
 	}
 	for _, r := range fl.runs {
-		if _, err := f.files.tree.WriteAt(r.buf, r.off); err != nil {
-			return f.fileError("write", treeName, err)
+		if err := f.writeAt(treeName, f.files.tree, r.buf, r.off); err != nil {
+			return err
 		}
 	}
 	for _, r := range sigRuns(fl.sigs, nil) {
-		if _, err := f.files.signatures.WriteAt(r.buf, r.off); err != nil {
-			return f.fileError("write", signaturesName, err)
+		if err := f.writeAt(signaturesName, f.files.signatures, r.buf, r.off); err != nil {
+			return err
 		}
 	}
 	return nil

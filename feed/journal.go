@@ -118,8 +118,7 @@ func readJournal(file store.File) (r record, ok bool, err error) {
 }
 
 // writeJournal writes the record into the slot that is not the newest.
-func writeJournal(file store.File, r *record) error {
+func (f *Feed) writeJournal(r *record) error {
 	b := r.marshal()
-	_, err := file.WriteAt(b[:], int64(r.seq&1)*slotStride)
-	return err
+	return f.writeAt(journalName, f.files.journal, b[:], int64(r.seq&1)*slotStride)
 }

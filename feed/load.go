@@ -92,6 +92,9 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.damage = p.damage
 	}
 	if !f.opts.ReadOnly {
+		if err := f.keepSecret(s); err != nil {
+			return err
+		}
 		if err := f.makeFiles(f.image.PageSize()); err != nil {
 			return err
 		}

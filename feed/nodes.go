@@ -2,6 +2,7 @@ package feed
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,8 @@ const (
 	lastSlot   = chunkNodes - 1
 
 	// maxChunks bounds the chunks a feed keeps beyond those not written yet:
-	// 1.3 MiB.
-	maxChunks = 256
+	// 5.2 MiB, enough for the upper levels of a feed of 8 million blocks.
+	maxChunks = 1024
 	// minChunks is what a feed may keep in any case.
 	minChunks = 4
 	// maxAllChunks bounds the chunks of all feeds of the process: 52 MiB. A feed
@@ -43,7 +44,7 @@ type chunk struct {
 	number uint64
 	valid  [2]uint64 // slots whose record is in rec
 	dirty  [2]uint64 // slots that are not on the way to the file yet
-	used   bool      // since the hand of the clock came by
+	used   uint8     // how often the hand of the clock will pass it by
 	pins   int       // flights that are writing it: what is in the file is old
 	rec    [chunkNodes * nodeSize]byte
 }
@@ -111,12 +112,21 @@ func (t *nodes) chunk(k chunkKey) *chunk {
 	}
 	c := t.chunks[k]
 	if c != nil {
-		c.used = true
+		c.use()
 		if k.level == 0 {
 			t.last = c
 		}
 	}
 	return c
+}
+
+// use notes that a chunk is needed. Those of higher levels have more ways going
+// through them, and cost a read for each node.
+func (c *chunk) use() {
+	c.used = 1
+	if c.level > 0 {
+		c.used = 4
+	}
 }
 
 // add makes a chunk, and room for it.
@@ -127,7 +137,8 @@ func (t *nodes) add(k chunkKey) *chunk {
 		}
 	}
 	c := chunkPool.Get().(*chunk)
-	c.level, c.number, c.used = k.level, k.number, true
+	c.level, c.number = k.level, k.number
+	c.use()
 	c.valid, c.dirty = [2]uint64{}, [2]uint64{}
 	if t.chunks == nil {
 		t.chunks = map[chunkKey]*chunk{}
@@ -144,15 +155,15 @@ func (t *nodes) add(k chunkKey) *chunk {
 // evict drops one chunk that is on the disk and was not used lately; false if
 // there is none.
 func (t *nodes) evict() bool {
-	for range 2 * len(t.ring) {
+	for range 5 * len(t.ring) {
 		if t.hand >= len(t.ring) {
 			t.hand = 0
 		}
 		c := t.ring[t.hand]
 		switch {
 		case c.isDirty() || c.pins > 0:
-		case c.used:
-			c.used = false
+		case c.used > 0:
+			c.used--
 		default:
 			t.ring[t.hand] = t.ring[len(t.ring)-1]
 			t.ring = t.ring[:len(t.ring)-1]
@@ -190,7 +201,7 @@ func (t *nodes) get(n uint64) (merkle.Node, bool) {
 	k, s := locate(n)
 	c := t.chunk(k)
 	if c != nil && c.has(s) {
-		return c.node(s, n), true
+		return t.checked(c.node(s, n))
 	}
 	if !t.image.Tree.Get(n) {
 		return merkle.Node{}, false
@@ -199,12 +210,25 @@ func (t *nodes) get(n uint64) (merkle.Node, bool) {
 		c = t.add(k)
 	}
 	if err := t.load(c, s, n); err != nil {
-		if t.err == nil {
-			t.err = err
-		}
+		t.fail(err)
 		return merkle.Node{}, false
 	}
-	return c.node(s, n), true
+	return t.checked(c.node(s, n))
+}
+
+// checked returns a node that is held, unless its record is blank.
+func (t *nodes) checked(n merkle.Node) (merkle.Node, bool) {
+	if n.Hash == (merkle.Hash{}) && n.Size == 0 {
+		t.fail(errBlank{n.Index})
+		return merkle.Node{}, false
+	}
+	return n, true
+}
+
+func (t *nodes) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
 }
 
 // Get implements merkle.Bits: whether node n is held.
@@ -217,34 +241,43 @@ func (e errBlank) Error() string { return "node is blank" }
 
 // load reads slot s of a chunk, and with it, on level 0, all others.
 func (t *nodes) load(c *chunk, s int, n uint64) error {
-	first, count := s, 1
-	if c.level == 0 {
-		first, count = 0, lastSlot
-	}
-	buf := nodeBuffers.Get().(*[lastSlot * nodeSize]byte)
-	defer nodeBuffers.Put(buf)
-	off := nodeOffset(n - uint64(s-first))
 	if c.level > 0 {
-		off = nodeOffset(n)
-	}
-	m, err := readFull(t.file, buf[:count*nodeSize], off)
-	if err != nil {
-		return err
-	}
-	for i := range m / nodeSize {
-		slot := first + i
-		r := buf[i*nodeSize : (i+1)*nodeSize]
-		if c.has(slot) || isZero(r) {
-			continue
+		r := c.rec[s*nodeSize : (s+1)*nodeSize]
+		m, err := readFull(t.file, r, nodeOffset(n))
+		if err != nil {
+			return err
 		}
-		copy(c.rec[slot*nodeSize:], r)
-		if slot == s || t.image.Tree.Get(n-uint64(s)+uint64(slot)) {
-			c.valid[slot>>6] |= 1 << (slot & 63)
+		if m < nodeSize || isZero(r) {
+			return errBlank{n}
+		}
+		c.valid[s>>6] |= 1 << (s & 63)
+		return nil
+	}
+	first := n - uint64(s)
+	if c.valid == [2]uint64{} {
+		m, err := readFull(t.file, c.rec[:lastSlot*nodeSize], nodeOffset(first))
+		if err != nil {
+			return err
+		}
+		clear(c.rec[m-m%nodeSize : lastSlot*nodeSize])
+	} else {
+		buf := nodeBuffers.Get().(*[lastSlot * nodeSize]byte)
+		defer nodeBuffers.Put(buf)
+		m, err := readFull(t.file, buf[:], nodeOffset(first))
+		if err != nil {
+			return err
+		}
+		clear(buf[m-m%nodeSize:])
+		for i := range lastSlot {
+			if !c.has(i) {
+				copy(c.rec[i*nodeSize:(i+1)*nodeSize], buf[i*nodeSize:])
+			}
 		}
 	}
-	if !c.has(s) {
-		return errBlank{n}
-	}
+	// All that are held are in the chunk now; what should be and is blank is
+	// noticed when it is asked for.
+	c.valid[0] |= bits.Reverse64(t.image.Tree.Word(first))
+	c.valid[1] |= bits.Reverse64(t.image.Tree.Word(first+64)) &^ (1 << 63)
 	return nil
 }
 

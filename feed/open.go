@@ -278,10 +278,8 @@ func (f *Feed) create(s *found) error {
 		f.secret = bytes.Clone(secret)
 	}
 	f.image = bitfield.NewFile(bitfield.PageSize)
-	if f.secret != nil && !f.opts.DiscardSecretKey && !bytes.Equal(s.secret, f.secret) {
-		if err := f.writeFresh(secretName, f.secret); err != nil {
-			return err
-		}
+	if err := f.keepSecret(s); err != nil {
+		return err
 	}
 	if err := f.makeFiles(bitfield.PageSize); err != nil {
 		return err
@@ -293,14 +291,35 @@ func (f *Feed) create(s *found) error {
 	}
 	r := f.recordNow()
 	r.seq = 1
-	if err := writeJournal(f.files.journal, &r); err != nil {
-		return f.fileError("write", journalName, err)
+	if err := f.writeJournal(&r); err != nil {
+		return err
 	}
 	f.journal = r
 	f.touched = touched{true, true, true}
 	f.bitsOpen = true
 	f.changes++ // the first commit, at the latest that of Close, makes it durable
 	return f.guard(&found{})
+}
+
+// keepSecret writes the secret key, unless it is stored already or is not to be,
+// and makes it durable: a key without it would be a feed that nobody can write.
+func (f *Feed) keepSecret(s *found) error {
+	if f.secret == nil || f.opts.DiscardSecretKey || bytes.Equal(s.secret, f.secret) {
+		return nil
+	}
+	if err := f.writeFresh(secretName, f.secret); err != nil {
+		return err
+	}
+	if f.opts.Durability == NoSync {
+		return nil
+	}
+	if err := f.fresh[len(f.fresh)-1].Sync(); err != nil {
+		return f.fileError("sync", secretName, err)
+	}
+	if err := f.st.Sync(); err != nil {
+		return f.fileError("sync", "directory", err)
+	}
+	return nil
 }
 
 // writeFresh writes a small file, to be synced by the first commit.
@@ -314,10 +333,7 @@ func (f *Feed) writeFresh(name string, b []byte) error {
 	if err := file.Truncate(0); err != nil {
 		return f.fileError("empty", name, err)
 	}
-	if _, err := file.WriteAt(b, 0); err != nil {
-		return f.fileError("write", name, err)
-	}
-	return nil
+	return f.writeAt(name, file, b, 0)
 }
 
 // makeFiles creates the files that are missing and writes the headers that are
@@ -341,10 +357,7 @@ func (f *Feed) makeFiles(pageSize int) error {
 		if bytes.Equal(have[:], want) {
 			return nil
 		}
-		if _, err := (*file).WriteAt(want, 0); err != nil {
-			return f.fileError("write", name, err)
-		}
-		return nil
+		return f.writeAt(name, *file, want, 0)
 	})
 	f.tree.file, f.tree.image, f.sigs.file = f.files.tree, f.image, f.files.signatures
 	return err

@@ -93,8 +93,8 @@ func (f *Feed) mend(c candidate, bytes uint64, right func(merkle.Hash) bool) (ca
 		if right(merkle.TreeHash(roots)) {
 			var b [nodeSize]byte
 			putNode(b[:], &n)
-			if _, err := f.files.tree.WriteAt(b[:], nodeOffset(n.Index)); err != nil {
-				return c, f.fileError("write", treeName, err)
+			if err := f.writeAt(treeName, f.files.tree, b[:], nodeOffset(n.Index)); err != nil {
+				return c, err
 			}
 			f.repair.Nodes++
 			f.touched.tree = true

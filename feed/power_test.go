@@ -151,7 +151,7 @@ func (w *powerCut) survives(s storetest.State, after func(storetest.State, *feed
 // TestCrashWriter cuts the power of a writer.
 func TestCrashWriter(t *testing.T) {
 	total := 0
-	for seed := range uint64(testRounds(5)) {
+	for seed := range uint64(testRounds(2)) {
 		total += crashWriter(t, seed, nil)
 	}
 	t.Logf("%d crashes", total)
@@ -255,7 +255,7 @@ func crashWriter(t *testing.T, seed uint64, start *store.MemoryStorage) int {
 // TestCrashReader cuts the power of a reader, and lets it fetch the rest.
 func TestCrashReader(t *testing.T) {
 	total := 0
-	for seed := range uint64(testRounds(10)) {
+	for seed := range uint64(testRounds(4)) {
 		total += crashReader(t, seed)
 	}
 	t.Logf("%d crashes", total)

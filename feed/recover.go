@@ -127,11 +127,6 @@ func (f *Feed) recoverTail(ctx context.Context, p *plan) error {
 	case f.draft:
 		return f.cutFiles()
 	}
-	if f.opts.Repair {
-		if err := f.blankOpenParents(); err != nil {
-			return err
-		}
-	}
 	for {
 		n, sig, err := f.nextSignature(f.acc.Len())
 		if err != nil {
@@ -212,8 +207,8 @@ func (f *Feed) adopt(list []merkle.Node, sig [sigSize]byte) error {
 		if _, err := w.read(off, leaf.Size); err != nil {
 			return err
 		}
-		if _, err := f.files.data.WriteAt(w.buf, int64(off)); err != nil {
-			return f.fileError("write", dataName, err)
+		if err := f.writeAt(dataName, f.files.data, w.buf, int64(off)); err != nil {
+			return err
 		}
 		off += leaf.Size
 		total += leaf.Size
@@ -248,24 +243,27 @@ func openParents(length uint64) (list []uint64) {
 // blankOpenParents removes what is where it cannot be yet.
 func (f *Feed) blankOpenParents() error {
 	for _, n := range openParents(f.acc.Len()) {
-		if _, ok, err := f.rawNode(n); err != nil {
-			return err
-		} else if !ok {
+		var b, zero [nodeSize]byte
+		if _, err := readFull(f.files.tree, b[:], nodeOffset(n)); err != nil {
+			return f.fileError("read", treeName, err)
+		}
+		if b == zero {
 			continue
 		}
-		var zero [nodeSize]byte
-		if _, err := f.files.tree.WriteAt(zero[:], nodeOffset(n)); err != nil {
-			return f.fileError("write", treeName, err)
+		if err := f.writeAt(treeName, f.files.tree, zero[:], nodeOffset(n)); err != nil {
+			return err
 		}
 		f.touched.tree = true
-		f.repair.Nodes++
 	}
 	return nil
 }
 
-// cutFiles cuts off what lies beyond the length in tree, signatures and data.
+// cutFiles removes what lies beyond the length in tree, signatures and data.
 func (f *Feed) cutFiles() error {
 	length := f.acc.Len()
+	if err := f.blankOpenParents(); err != nil {
+		return err
+	}
 	treeEnd := int64(headerSize)
 	if length > 0 {
 		treeEnd = nodeOffset(2*length - 1)
