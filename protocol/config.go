@@ -146,6 +146,12 @@ const (
 	// whoever is first; specialPause after how long when there was an answer.
 	specialTimeout = 7500 * time.Millisecond
 	specialPause   = time.Second
+	// maxResets is how many proofs of a remote may not add up for want of nodes,
+	// see probe.go.
+	maxResets = 16
+	// linkPause is how long native remotes are not asked for blocks while a link
+	// between two lengths is open, see feed.Demand.Links.
+	linkPause = 5 * time.Second
 	// failPause is how long nothing is asked for after storing has failed.
 	failPause = 3 * time.Second
 	// maxStalls is how often in a row a peer may leave requests unanswered until

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 var rounds = flag.Uint64("rounds", 25, "rounds of TestRandom")
@@ -123,7 +124,7 @@ func randomRound(t *testing.T, seed uint64) {
 		err := d.Wait(c)
 		cancel()
 		if err != nil {
-			t.Errorf("clone %d has %d of %d: %v", i, g.Downloaded(0, 0), f.Len(), err)
+			t.Errorf("clone %d has %d of %d: %v\n%s", i, g.Downloaded(0, 0), f.Len(), err, protocol.Debug(sides[i+1].e, key.Discovery()))
 			continue
 		}
 		same(t, g, 0, f.Len())

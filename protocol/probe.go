@@ -8,23 +8,30 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 )
 
-// A proof that leaves out what we hold does not add up either if the sender has
-// another history, signed by the same writer: a fork, which is the writer's fault
-// and not the sender's. So before a native remote is blamed it is asked once more,
-// for the hash of the same block with a proof that leaves nothing out. If that
-// shows the other history the feed keeps the evidence and freezes; anything else
-// ends the stream.
+// A proof may not add up although its sender is honest. It leaves out what we are
+// believed to hold: if the sender has another history, signed by the same writer,
+// that is the fault of the writer; and if it counts on nodes that it has sent and
+// we did not need to keep then, its book-keeping is stale. So before a native
+// remote is blamed it is asked once more, for the hash of the same block with a
+// proof that leaves nothing out:
+//
+//   - it shows another signed history: the feed keeps the evidence and freezes;
+//   - the block that came is right with that proof: the channel is opened anew, so
+//     that the remote forgets what it believed, a limited number of times;
+//   - anything else, or nothing: the remote is blamed.
 
 // probe is a second look at an invalid proof.
 type probe struct {
 	index uint64
-	err   error // what to blame the remote for
+	value []byte // the block that came, nil if none
+	err   error  // what to blame the remote for
 	at    time.Duration
 }
 
 // suspect begins a probe. In V6 the remote keeps what digests have claimed, and
 // would answer the same: it is blamed at once.
-func (sw *swarm) suspect(c *channel, index uint64, blame error) error {
+func (sw *swarm) suspect(c *channel, p *feed.Proof, blame error) error {
+	index := p.Index
 	sw.mu.Lock()
 	if c.s.o.Dialect == V6 || c.peer == nil || c.probe != nil {
 		sw.mu.Unlock()
@@ -32,6 +39,9 @@ func (sw *swarm) suspect(c *channel, index uint64, blame error) error {
 	}
 	now := sw.now()
 	c.probe = &probe{index: index, err: blame, at: now}
+	if p.Value != nil {
+		c.probe.value = append([]byte{}, p.Value...)
+	}
 	c.specials = append(c.specials, special{index: index, at: now})
 	sw.mu.Unlock()
 	sw.say(&ask{c: c, hash: true, index: index})
@@ -50,11 +60,7 @@ func (sw *swarm) probed(ctx context.Context, c *channel, proofs []feed.Proof) (d
 	}
 	for i := range proofs {
 		if proofs[i].Value == nil && proofs[i].Index == p.index {
-			if _, err := sw.f.Apply(ctx, proofs[i:i+1]); errors.Is(err, feed.ErrFork) || errors.Is(err, feed.ErrFrozen) {
-				sw.halt()
-				return true, nil
-			}
-			return true, p.err
+			return true, sw.settle(ctx, c, p, proofs[i])
 		}
 	}
 	keep, err := sw.arrived(c, proofs)
@@ -62,6 +68,24 @@ func (sw *swarm) probed(ctx context.Context, c *channel, proofs []feed.Proof) (d
 		sw.release(keep)
 	}
 	return true, err
+}
+
+// settle decides after the answer to a probe.
+func (sw *swarm) settle(ctx context.Context, c *channel, p *probe, answer feed.Proof) error {
+	_, err := sw.f.Apply(ctx, []feed.Proof{answer})
+	if err == nil && p.value != nil && len(answer.Nodes) > 0 {
+		again := feed.Proof{Index: p.index, Value: p.value, Nodes: answer.Nodes[1:], Signature: answer.Signature}
+		_, err = sw.f.Apply(ctx, []feed.Proof{again})
+	}
+	switch {
+	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
+		sw.halt()
+		return nil
+	case err != nil, c.s.resets.Add(1) > maxResets:
+		return p.err
+	}
+	sw.reopen(c)
+	return nil
 }
 
 // halt asks for nothing more: the feed is frozen. What is here is still served.

@@ -44,9 +44,15 @@ func (sw *swarm) pump() {
 		sw.table.SetDemand(sw.clip(length, cross))
 	}
 	now := sw.now()
+	if len(sw.demand.Links) == 0 {
+		sw.linked = now
+	}
+	// What a native remote sends while a link is open we might not keep, and it
+	// would count on it.
+	linking := now-sw.linked < linkPause && len(sw.demand.Links) > 0
 	for _, c := range sw.channels {
 		if c.peer != nil && c.begun {
-			c.peer.Pause(sw.halted || now < sw.resume || c.probe != nil || c.s.o.Limited && sw.table.BlockSize() > limitedSize || !c.s.out.room())
+			c.peer.Pause(sw.halted || now < sw.resume || linking && c.s.o.Dialect == Native || c.probe != nil || c.s.o.Limited && sw.table.BlockSize() > limitedSize || !c.s.out.room())
 			sw.wantMore(c)
 		}
 	}
@@ -102,10 +108,10 @@ func finishAll(cs []*channel) {
 }
 
 // crossing reports whether a remote has announced blocks beyond the length while
-// something is here. Of a range the first of them is fetched alone: its proof
-// shows that the longer history contains ours, and what follows can build on
-// that. (For a block somebody waits for the feed closes the gap afterwards, see
-// feed.Demand.Links.)
+// something is here. The first of them is fetched alone: its proof shows that the
+// longer history contains ours, and what follows can build on that. (Of V6 peers
+// a block that somebody waits for is asked at once, and the feed closes the gap
+// afterwards, see feed.Demand.Links.)
 func (sw *swarm) crossing(length uint64) bool {
 	if length == 0 {
 		return false
@@ -118,6 +124,11 @@ func (sw *swarm) crossing(length uint64) bool {
 	return false
 }
 
+// natives reports whether a native remote is asked for blocks. mu held.
+func (sw *swarm) natives() bool {
+	return slices.ContainsFunc(sw.channels, func(c *channel) bool { return c.peer != nil && c.s.o.Dialect == Native })
+}
+
 // clip turns the feed's demand into the table's.
 func (sw *swarm) clip(length uint64, cross bool) schedule.Demand {
 	var d schedule.Demand
@@ -126,7 +137,17 @@ func (sw *swarm) clip(length uint64, cross bool) schedule.Demand {
 		limit = length
 	}
 	next := false
-	d.Urgent = sw.demand.Blocks
+	sw.far = false
+	direct := !cross || !sw.natives()
+	for _, b := range sw.demand.Blocks {
+		if b < limit || direct {
+			d.Urgent = append(d.Urgent, b)
+		} else if b == limit {
+			next = true
+		} else {
+			sw.far = true
+		}
+	}
 	for _, r := range sw.demand.Ranges {
 		start, end := r.Start, r.End
 		if end == 0 {
@@ -143,6 +164,7 @@ func (sw *swarm) clip(length uint64, cross bool) schedule.Demand {
 		}
 	}
 	sw.head = next && cross
+	sw.far = sw.far && !sw.head
 	if sw.head {
 		d.Urgent = append([]uint64{length}, d.Urgent...)
 	}
@@ -187,7 +209,7 @@ func (sw *swarm) arm() {
 	if sw.ticking {
 		return
 	}
-	busy := sw.table.InFlight() > 0 || sw.now() < sw.resume
+	busy := len(sw.demand.Links) > 0 && sw.now()-sw.linked < linkPause || sw.table.InFlight() > 0 || sw.now() < sw.resume
 	for _, c := range sw.channels {
 		busy = busy || len(c.specials) > 0 || c.probe != nil
 	}
@@ -262,7 +284,11 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 		return
 	}
 	d := &sw.demand
-	if want := d.MinLen; want > length && !sw.head {
+	want := d.MinLen
+	if sw.far {
+		want = max(want, length+1)
+	}
+	if want > length && !sw.head {
 		for _, c := range sw.channels {
 			if c.peer == nil || !c.begun || c.length < want {
 				continue

@@ -229,7 +229,7 @@ func (sw *swarm) take(ctx context.Context, b *batch) error {
 		sw.release(keep)
 		switch {
 		case errors.Is(err, feed.ErrInvalidProof):
-			return sw.suspect(c, keep[0].Index, c.s.blame("data", err))
+			return sw.suspect(c, &keep[0], c.s.blame("data", err))
 		case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
 			sw.halt()
 			return nil

@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -18,6 +19,8 @@ const (
 	smallBlock = 16 << 10
 	// readAhead is how much is read together.
 	readAhead = 256 << 10
+	// settleTime bounds how long the first map waits for the disk.
+	settleTime = 2 * time.Second
 	// frameRest is room for the parts of a Data besides value and tail.
 	frameRest = 64
 )
@@ -26,6 +29,7 @@ const (
 // writer writes. It is one goroutine.
 type server struct {
 	s       *Stream
+	ctx     context.Context
 	piece   *wire.Slab
 	target  int
 	proof   feed.Proof
@@ -41,8 +45,8 @@ type server struct {
 }
 
 // serve runs until the stream ends.
-func (s *Stream) serve(context.Context) {
-	sv := &server{s: s}
+func (s *Stream) serve(ctx context.Context) {
+	sv := &server{s: s, ctx: ctx}
 	defer func() {
 		if sv.piece != nil {
 			sv.piece.Release()
@@ -135,6 +139,9 @@ func (sv *server) do(list []job, i int) bool {
 		c.onDone()
 		return true
 	case jobWant:
+		if !c.hasShown {
+			sv.settle(c)
+		}
 		sv.bits = c.showMap(j.index, j.n, sv.bits)
 		return true
 	case jobBytes:
@@ -166,6 +173,20 @@ func (sv *server) do(list []job, i int) bool {
 		n++
 	}
 	return sv.block(j, n)
+}
+
+// settle waits until what was appended just now may be shown. A remote that is
+// not live takes an empty map for all there will ever be, and ends.
+func (sv *server) settle(c *channel) {
+	if !c.sw.f.Writable() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(sv.ctx, settleTime)
+	defer cancel()
+	// Without it the map shows what is durable, and Available tells the rest.
+	if err := c.sw.f.Sync(ctx); err != nil {
+		log.Debugf("first map of %v: %v", c.sw.dk, err)
+	}
 }
 
 // hash answers a request for a hash, or by byte offset.

@@ -43,9 +43,11 @@ type swarm struct {
 
 	// of the goroutine that pumps
 	demand feed.Demand
-	length uint64 // the feed's, as the table's demand was made for
-	cross  bool   // the table's demand ends at length and goes on with one block
-	head   bool   // that block is among the table's urgent ones
+	length uint64        // the feed's, as the table's demand was made for
+	cross  bool          // the table's demand ends at length and goes on with one block
+	far    bool          // somebody waits for a block behind that one
+	linked time.Duration // when Links was last empty
+	head   bool          // that block is among the table's urgent ones
 	bad    []*channel
 	asks   []ask
 	runs   []schedule.Run
