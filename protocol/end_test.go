@@ -38,6 +38,27 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestEndsAfterAppend: what was appended just before, and is not durable yet, is part of it.
+func TestEndsAfterAppend(t *testing.T) {
+	for range 20 {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		f := open(t, feed.Options{})
+		a.add(f)
+		g := b.clone(f.Key(), false)
+		for i := range uint64(10) {
+			if _, err := f.Append(ctx, content(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keys := []feed.Key{f.Key()}
+		l := connect(a, b, linkOptions{dialect: protocol.V6, ends: true, feedsA: keys, feedsB: keys})
+		if err := errors.Join(wait(t, "a", l.errA), wait(t, "b", l.errB)); err != nil {
+			t.Fatal(err)
+		}
+		same(t, g, 0, 10)
+	}
+}
+
 // TestEndsTwoClones: each has half; both end with everything.
 func TestEndsTwoClones(t *testing.T) {
 	for _, d := range dialects {

@@ -183,10 +183,8 @@ func (sv *server) settle(c *channel) {
 	}
 	ctx, cancel := context.WithTimeout(sv.ctx, settleTime)
 	defer cancel()
-	// Without it the map shows what is durable, and Available tells the rest.
-	if err := c.sw.f.Sync(ctx); err != nil {
-		log.Debugf("first map of %v: %v", c.sw.dk, err)
-	}
+	// If it fails the map shows what is durable, and Available tells the rest.
+	_ = c.sw.f.Sync(ctx)
 }
 
 // hash answers a request for a hash, or by byte offset.
