@@ -133,8 +133,9 @@ type cloning struct {
 	name string // FEED of the clone for other commands
 
 	start  time.Time
-	blocks uint64 // what was there at the start
-	bytes  uint64
+	bytes  uint64    // what was there at the start
+	said   string    // the last explanation
+	saidAt time.Time // when
 }
 
 func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *netFlags) (err error) {
@@ -165,7 +166,7 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if err != nil {
 		return err
 	}
-	cl.blocks, cl.bytes = before.Downloaded, before.DownloadedBytes
+	cl.bytes = before.DownloadedBytes
 	if a.json {
 		if err := a.listening(cl.n, false); err != nil {
 			return err
@@ -187,6 +188,7 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 const (
 	cloneEvery  = 20 * time.Millisecond
 	cloneSettle = 200 * time.Millisecond
+	sayAgain    = 30 * time.Second // the same explanation
 )
 
 // cloneState is one look at a clone.
@@ -293,15 +295,20 @@ func (cl *cloning) run(ctx context.Context) error {
 
 // progress shows bytes when the whole feed is wanted, else blocks.
 func (cl *cloning) progress() *progress {
+	u := bytesUnit
 	if len(cl.o.wanted) > 0 {
-		return cl.a.progress("clone", blocksUnit, func() (uint64, uint64, string) {
-			s := cl.look()
-			return s.have, s.want, plural(uint64(s.peers), "peer")
-		})
+		u = blocksUnit
 	}
-	return cl.a.progress("clone", bytesUnit, func() (uint64, uint64, string) {
+	return cl.a.progress("clone", u, func() (uint64, uint64, string) {
 		s := cl.look()
-		return s.bytes, s.stats.ByteLength, plural(uint64(s.peers), "peer")
+		note := plural(uint64(s.peers), "peer")
+		if s.peers == 0 {
+			note = "looking for somebody who has it, " + durationText(time.Since(cl.start).Truncate(time.Second))
+		}
+		if u == blocksUnit {
+			return s.have, s.want, note
+		}
+		return s.bytes, s.stats.ByteLength, note
 	})
 }
 
@@ -325,8 +332,10 @@ func (cl *cloning) complete(ctx context.Context, s cloneState) error {
 	a, took := cl.a, time.Since(cl.start)
 	blocks, bytes := s.stats.DownloadedBlocks, s.stats.DownloadedBytes
 	switch {
-	case s.want == 0:
+	case s.length == 0:
 		a.say("complete: the feed is empty so far")
+	case s.want == 0:
+		a.say("complete: the feed has %s, none of them in the range", plural(s.length, "block"))
 	case blocks == 0:
 		a.say("complete: all %s were here already", plural(s.want, "block"))
 	default:
@@ -355,6 +364,10 @@ func (cl *cloning) explain(s cloneState) error {
 	default:
 		text = fmt.Sprintf("%s missing; nothing comes from %s; first missing: block %d", plural(missing, "block"), plural(uint64(s.peers), "connected peer"), cl.f.NextMissing(0))
 	}
+	if text == cl.said && time.Since(cl.saidAt) < sayAgain {
+		return nil
+	}
+	cl.said, cl.saidAt = text, time.Now()
 	if cl.a.json {
 		return cl.a.emit(event{Event: "waiting", Key: cl.o.key.String(), Text: text})
 	}
@@ -372,7 +385,11 @@ func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
 		return hint(fmt.Errorf("%w after %s: %s of %s are here", errTimeout, cl.o.timeout, countText(s.have), plural(s.want, "block")), "run the same command again to go on")
 	}
 	if errors.Is(cause, errInterrupted) && !cl.o.live {
-		cl.a.say("stopped: %s of %s are here; the same command goes on", countText(s.have), plural(s.want, "block"))
+		if s.want == 0 {
+			cl.a.say("nobody who has the feed was reached so far")
+		} else {
+			cl.a.say("%s of %s are here; the same command goes on", countText(s.have), plural(s.want, "block"))
+		}
 	}
 	return cause
 }

@@ -129,29 +129,28 @@ func (d *demo) report() error {
 }
 
 func (d *demo) table() error {
-	rows := [][]string{{"", "bytes", "blocks", "time", "rate", "found by", "sha256"}}
-	row := func(name string, bytes uint64, seconds float64, found, sum string) {
+	rows := [][]string{{"", "bytes", "blocks", "time", "rate", "found by"}}
+	row := func(name string, bytes uint64, seconds float64, found string) {
 		took := time.Duration(seconds * float64(time.Second))
 		t, rate := durationText(took), rateOf(bytes, took)+"/s"
 		if seconds == 0 {
 			t, rate = "", ""
 		}
-		rows = append(rows, []string{name, bytesText(bytes), countText(d.res.Blocks), t, rate, found, sum})
+		rows = append(rows, []string{name, bytesText(bytes), countText(d.res.Blocks), t, rate, found})
 	}
 	in := d.res.Input
-	row("input", in.Bytes, 0, "", in.SHA256)
-	row("writer", d.res.Writer.Bytes, d.res.Writer.Seconds, "", "")
+	row("input", in.Bytes, 0, "")
+	row("writer", d.res.Writer.Bytes, d.res.Writer.Seconds, "")
+	sums := [][]string{{"", "sha256"}, {"input", in.SHA256}}
 	for _, r := range d.readers {
+		row(r.name, r.res.Bytes, r.res.Seconds, r.res.Found)
 		sum := r.res.SHA256
 		if !r.res.Same {
 			sum += "  DIFFERENT"
 		}
-		row(r.name, r.res.Bytes, r.res.Seconds, r.res.Found, sum)
+		sums = append(sums, []string{r.name, sum})
 	}
-	if err := d.a.print(""); err != nil {
-		return err
-	}
-	for _, l := range columns(rows) {
+	for _, l := range append(append(append([]string{""}, columns(rows)...), ""), columns(sums)...) {
 		if err := d.a.print("%s", l); err != nil {
 			return err
 		}
@@ -170,7 +169,7 @@ func (d *demo) table() error {
 	return d.a.print("\nlive: %d lines, %s; median %.1f ms, 99%% %.1f ms, slowest %.1f ms\n%s: %s", l.Lines, order, l.P50, l.P99, l.Max, in.Name, verdict)
 }
 
-// columns aligns rows: the first column and hashes to the left, numbers to the right.
+// columns aligns rows: the first and the last column to the left, others to the right.
 func columns(rows [][]string) []string {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
@@ -185,7 +184,7 @@ func columns(rows [][]string) []string {
 			switch {
 			case i == len(r)-1:
 				b.WriteString(c)
-			case i == 0 || i == len(r)-2:
+			case i == 0:
 				fmt.Fprintf(&b, "%-*s  ", width[i], c)
 			default:
 				fmt.Fprintf(&b, "%*s  ", width[i], c)

@@ -88,8 +88,11 @@ func (m *meter) percent() int {
 }
 
 // line is the state in words: 43 MiB of 102 MiB (42%), 84 MiB/s, 0.7 s left.
-func (m *meter) line() string {
+func (m *meter) line(note string) string {
 	var b strings.Builder
+	if m.total == 0 && m.done == 0 && note != "" {
+		return note
+	}
 	b.WriteString(m.amount(m.done))
 	if m.total > 0 {
 		fmt.Fprintf(&b, " of %s (%d%%)", m.amount(m.total), m.percent())
@@ -101,6 +104,9 @@ func (m *meter) line() string {
 	if eta, ok := m.eta(); ok {
 		fmt.Fprintf(&b, ", %s left", durationText(eta))
 	}
+	if note != "" {
+		b.WriteString(", " + note)
+	}
 	return b.String()
 }
 
@@ -108,10 +114,13 @@ func (m *meter) line() string {
 //
 //	label  [========>           ]  42%  43 MiB/102 MiB  84 MiB/s  0.7 s left  note
 //
-// The bar takes what is left by the words, and goes first when there is no room.
+// Before anything is known there is only the note. The bar takes what is left by the words, and goes first when there is no room.
 func (m *meter) render(width int, label, note string) string {
 	head := label + "  "
 	var parts []string
+	if m.total == 0 && m.done == 0 && note != "" {
+		return cutText(head+note, width)
+	}
 	if m.total > 0 {
 		parts = append(parts, fmt.Sprintf("%3d%%", m.percent()), m.amount(m.done)+"/"+m.amount(m.total))
 	} else {

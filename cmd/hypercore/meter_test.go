@@ -8,12 +8,15 @@ import (
 func TestMeter(t *testing.T) {
 	at := time.Unix(1000, 0)
 	m := &meter{}
+	if got := m.render(80, "clone", "looking"); got != "clone  looking" {
+		t.Errorf("before anything is known: %s", got)
+	}
 	m.update(at, 10<<20, 110<<20) // resumed: 10 MiB were there
 	for range 50 {
 		at = at.Add(100 * time.Millisecond)
 		m.update(at, m.done+1<<20, 110<<20)
 	}
-	if got, want := m.line(), "60 MiB of 110 MiB (54%), 10 MiB/s, 5.0 s left"; got != want {
+	if got, want := m.line("2 peers"), "60 MiB of 110 MiB (54%), 10 MiB/s, 5.0 s left, 2 peers"; got != want {
 		t.Errorf("line: %s, want %s", got, want)
 	}
 	for width := range 120 {

@@ -69,11 +69,7 @@ func (p *progress) run(m *meter) {
 		if !now.Before(next) {
 			next = now.Add(every)
 			if !tty {
-				line := p.label + ": " + m.line()
-				if note != "" {
-					line += ", " + note
-				}
-				p.a.say("%s", line)
+				p.a.say("%s: %s", p.label, m.line(note))
 			} else if width, ok := p.a.terminal(); ok {
 				p.a.mu.Lock()
 				if b == nil {
