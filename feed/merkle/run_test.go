@@ -142,6 +142,15 @@ func TestRunFresh(t *testing.T) {
 			if signed != length || r.Trusted || len(r.Unproven) != 0 {
 				t.Fatalf("%d+%d of %d: %+v", start, n, length, r)
 			}
+			// Only what the reader cannot compute was sent.
+			for _, x := range run.Nodes {
+				if b := merkle.LeftSpan(x.Index) / 2; b >= start && b < start+n || slices.Contains(indexes(run.Nodes), merkle.Sibling(x.Index)) {
+					t.Fatalf("%d+%d of %d: node %d of %v is not needed", start, n, length, x.Index, indexes(run.Nodes))
+				}
+			}
+			if length > 16 && (start+n+length)%4 > 0 {
+				return
+			}
 			for i := range n {
 				proof, signed := w.serve(t, nil, start+i, 0, false)
 				q.receive(t, proof, signed)
@@ -152,14 +161,6 @@ func TestRunFresh(t *testing.T) {
 			if !maps.Equal(p.held, q.held) {
 				t.Fatalf("%d+%d of %d: holds %v after the run, %v after the blocks", start, n, length,
 					slices.Sorted(maps.Keys(p.held)), slices.Sorted(maps.Keys(q.held)))
-			}
-			// Only what the reader could not compute was sent.
-			have := newPeer(ref)
-			have.held = maps.Clone(p.held)
-			for _, x := range run.Nodes {
-				if s := merkle.LeftSpan(x.Index) / 2; s >= start && s < start+n || slices.ContainsFunc(run.Nodes, func(y merkle.Node) bool { return y.Index == merkle.Sibling(x.Index) }) {
-					t.Fatalf("%d+%d of %d: node %d in %v is not needed", start, n, length, x.Index, indexes(run.Nodes))
-				}
 			}
 		})
 	}
