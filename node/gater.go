@@ -27,7 +27,8 @@ type gater struct {
 }
 
 func newGater(loopback bool) *gater {
-	return &gater{loopback: loopback, public: publicMachine(), local: map[peer.ID]bool{}}
+	public, private := interfaces()
+	return &gater{loopback: loopback, public: public && !private, local: map[peer.ID]bool{}}
 }
 
 // allowPrivate lets a public machine dial private addresses of p: it was
@@ -78,14 +79,12 @@ func isPrivate(a ma.Multiaddr) bool {
 	return ok && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || cgnat.Contains(ip))
 }
 
-// publicMachine tells whether this machine has public addresses and no
-// private ones.
-func publicMachine() bool {
+// interfaces tells whether this machine has public and private addresses.
+func interfaces() (public, private bool) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
-		return false
+		return false, false
 	}
-	public := false
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
 		if !ok {
@@ -96,12 +95,12 @@ func publicMachine() bool {
 		switch {
 		case !ok || ip.IsLoopback() || ip.IsLinkLocalUnicast():
 		case ip.IsPrivate() || cgnat.Contains(ip):
-			return false
+			private = true
 		default:
 			public = true
 		}
 	}
-	return public
+	return public, private
 }
 
 // localNames is the DNS resolver of a loopback-only node: a question to a

@@ -36,6 +36,8 @@ const (
 	// relayBuffer is the copy buffer of the relay service; 64 KiB carry 1.7
 	// times what the default 2 KiB do.
 	relayBuffer = 64 << 10
+	// relayDelay is how long more than one candidate is waited for.
+	relayDelay = 2 * time.Second
 	// connGrace is how long a new connection is safe from trimming.
 	connGrace = 30 * time.Second
 	// localDial bounds dials within private ranges and on loopback.
@@ -49,6 +51,7 @@ type hosting struct {
 	host     host.Host
 	ours     bool // to be closed
 	loopback bool // sends nothing off the machine
+	punches  bool // hole punching is on
 	gate     *gater
 	disc     atomic.Pointer[discovery.Discovery] // set once discovery runs; relays are found there
 }
@@ -147,8 +150,15 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, li
 	default:
 		opts = append(opts, libp2p.EnableAutoRelayWithPeerSource(hs.relays,
 			autorelay.WithMinCandidates(1), autorelay.WithNumRelays(2),
-			autorelay.WithBootDelay(5*time.Second), autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(5*time.Second)))
+			autorelay.WithBootDelay(relayDelay), autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(2*time.Second)))
+		if public, _ := interfaces(); !public {
+			// There is a NAT. AutoNAT takes a quarter of a minute to say so,
+			// and without a relay nobody can reach this node until then. If
+			// the router maps a port, that address is announced beside it.
+			opts = append(opts, libp2p.ForceReachabilityPrivate())
+		}
 	}
+	hs.punches = true
 	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching())
 	if cfg.PortMap != Off {
 		opts = append(opts, libp2p.NATPortMap())

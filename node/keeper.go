@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -12,6 +13,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	libproto "github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -24,6 +27,13 @@ const (
 	// tried again before that gives up.
 	dialTimeout    = 4 * time.Second
 	dialTimeoutMax = 30 * time.Second
+	// punchPatience is the age of the node until which it waits to learn under
+	// which address others see it, before it connects through a relay.
+	punchPatience = 5 * time.Second
+	// punchRetry is how long a stream stays on a limited relay until another
+	// hole punch is tried, doubling up to 32 times. Relays cut it off after two
+	// minutes anyway.
+	punchRetry = 10 * time.Second
 	// keepAlive is how often a keeper without anything to do looks around.
 	keepAlive = 30 * time.Second
 )
@@ -63,6 +73,8 @@ func (p *peers) keeper(st *peerState) {
 		case connect:
 			p.attempt(st, keys)
 			continue
+		case repunch:
+			p.repunch(st)
 		case move:
 			p.move(st, keys)
 		}
@@ -86,6 +98,7 @@ const (
 	nothing action = iota // the peer is not wanted: end
 	rest                  // wait
 	connect               // connect, or open the stream
+	repunch               // leave the relay, to try another hole punch
 	move                  // from the relay to the direct connection
 )
 
@@ -99,6 +112,11 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 		return move, time.Second
 	case !st.wanted():
 		return nothing, 0
+	case st.link != nil && st.link.initiator && st.link.raw.Conn().Stat().Limited:
+		if left := punchRetry<<min(st.punches, 5) - now.Sub(st.link.opened); left > 0 {
+			return rest, left
+		}
+		return repunch, 0
 	case st.link != nil:
 		return rest, keepAlive
 	case !p.hasKeys(st) && connected(h, st.id):
@@ -181,6 +199,7 @@ func (p *peers) dial(ctx context.Context, st *peerState, keys []feed.Key, limit 
 	defer cancel()
 	ctx = network.WithAllowLimitedConn(ctx, "hypercore")
 	clearBackoff(h, st.id)
+	p.awaitPunching(ctx, st.id)
 	if err := h.Connect(ctx, peer.AddrInfo{ID: st.id}); err != nil {
 		return fmt.Errorf("connecting to %s: %w", st.id, err)
 	}
@@ -217,6 +236,42 @@ func (p *peers) move(st *peerState, keys []feed.Key) {
 		return
 	}
 	p.n.emit(Event{Type: MovedDirect, Peer: st.id})
+}
+
+// awaitPunching waits, when a peer can only be reached through a relay, until
+// this host can take part in a hole punch: the peer tries one as soon as the
+// connection is there, and only then. Hosts learn within a second of their
+// start under which address others see them.
+func (p *peers) awaitPunching(ctx context.Context, id peer.ID) {
+	if !p.n.hosting.punches || connected(p.n.host, id) {
+		return
+	}
+	for _, a := range p.n.host.Peerstore().Addrs(id) {
+		if !isRelayed(a) && manet.IsPublicAddr(a) {
+			return
+		}
+	}
+	for deadline := p.n.born.Add(punchPatience); time.Now().Before(deadline) && ctx.Err() == nil; {
+		if slices.Contains(p.n.host.Mux().Protocols(), holepunch.Protocol) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// repunch gives up a limited relay: when the keeper connects again, the peer
+// tries another hole punch.
+func (p *peers) repunch(st *peerState) {
+	p.mu.Lock()
+	l := st.link
+	st.punches++
+	p.mu.Unlock()
+	if l != nil && l.relayed {
+		_ = l.raw.Conn().Close()
+	}
 }
 
 // connected tells whether there is a connection, relayed or not.

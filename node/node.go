@@ -41,6 +41,7 @@ type Node struct {
 	disc    *discovery.Discovery
 	engine  *protocol.Engine
 	store   ds.Batching // nil without Config.Dir
+	born    time.Time
 	peers   *peers
 	notes   network.Notifiee
 	events  hub
@@ -74,6 +75,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n := &Node{
 		cfg:       cfg,
+		born:      time.Now(),
 		done:      make(chan struct{}),
 		feeds:     map[feed.DiscoveryKey]*openFeed{},
 		topics:    map[feed.DiscoveryKey]*topic{},

@@ -84,6 +84,7 @@ type peerState struct {
 	next    time.Time      // not tried before
 	err     error          // of the last attempt, or the end of the last stream
 	addrs   []ma.Multiaddr // it was found at, up to maxAddrs
+	punches int            // attempts to get off a relay
 	faults  int
 	refused time.Time // not welcome before
 	idle    time.Time // since when the link has no feed
@@ -290,6 +291,9 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 	p.mu.Lock()
 	current := st.link == l
 	if current {
+		if !l.relayed {
+			st.punches = 0
+		}
 		st.link, st.offered, st.idle = nil, nil, time.Time{}
 		st.seen = now
 		switch {

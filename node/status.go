@@ -90,6 +90,7 @@ type PeerStatus struct {
 	Addr      ma.Multiaddr
 	Connected bool
 	Relayed   bool
+	Limited   bool // relayed by one that carries little
 	Stream    bool // a replication stream is open
 	Dialing   bool
 	Fails     int       // attempts in a row
@@ -105,7 +106,7 @@ func (j *Join) Status() JoinStatus {
 	s.Candidates = j.t.candidates
 	j.t.mu.Unlock()
 	now := time.Now()
-	failed, dialing := 0, 0
+	failed, dialing, limited := 0, 0, 0
 	why := map[string]int{}
 	j.n.peers.mu.Lock()
 	for _, st := range j.n.peers.m {
@@ -117,6 +118,9 @@ func (j *Join) Status() JoinStatus {
 		switch {
 		case p.Connected:
 			s.Connected++
+			if p.Limited {
+				limited++
+			}
 		case p.Dialing:
 			dialing++
 		case p.Err != nil:
@@ -127,6 +131,9 @@ func (j *Join) Status() JoinStatus {
 	j.n.peers.mu.Unlock()
 	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	if s.Connected > 0 {
+		if limited == s.Connected {
+			s.Reasons = append(s.Reasons, fmt.Sprintf("%s reached through a relay only, which carries little: no hole punch got through yet (symmetric NAT, or a router that answers for closed ports)", plural(limited, "peer")))
+		}
 		return s
 	}
 	s.Reasons = append(s.Reasons, s.Discovery.Reasons...)
@@ -151,6 +158,7 @@ func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 	}
 	if st.link != nil {
 		p.Addr, p.Relayed = st.link.raw.Conn().RemoteMultiaddr(), st.link.relayed
+		p.Limited = st.link.raw.Conn().Stat().Limited
 	}
 	if st.next.After(now) {
 		p.Next = st.next
