@@ -32,7 +32,7 @@ func (s *Stream) tick() {
 			return
 		}
 		s.mu.Lock()
-		sent := s.firstOut
+		sent := s.firstOut || s.o.Dialect == Native // V6 has to begin with a Feed
 		s.mu.Unlock()
 		if sent && writing == 0 && now.Sub(wrote) >= 4*every-every/2 {
 			s.out.add(wire.AppendKeepAlive)

@@ -38,8 +38,9 @@ type Config struct {
 	// returns is added. Nil, or (nil, nil): refuse. It is called from the
 	// goroutine that reads the stream: the stream waits meanwhile.
 	Find func(ctx context.Context, key feed.DiscoveryKey) (*feed.Feed, error)
-	// OnBlame is told what a remote did wrong, once for each stream it ends. It
-	// must not block, nor call into the Engine.
+	// OnBlame is told what a remote did wrong, once for each stream it ends; not of
+	// ErrTimeout, which networks cause as well. It must not block, nor call into
+	// the Engine.
 	OnBlame func(Blame)
 }
 

@@ -177,7 +177,7 @@ func (s *Stream) fail(err error) {
 		c.leave()
 	}
 	var remote *RemoteError
-	if errors.As(err, &remote) && s.e.cfg.OnBlame != nil {
+	if errors.As(err, &remote) && s.e.cfg.OnBlame != nil && !errors.Is(err, ErrTimeout) {
 		s.e.cfg.OnBlame(Blame{RemoteID: s.o.RemoteID, Label: s.o.Label, Reason: remote})
 	}
 }
