@@ -112,7 +112,7 @@ func auditGo(t testing.TB, f *feed.Feed) feed.AuditReport {
 		t.Fatalf("audit: %v", err)
 	}
 	if r.Invalid != 0 {
-		t.Fatalf("audit: %d of %d blocks are invalid", r.Invalid, r.Present)
+		t.Fatalf("audit: %d of %d blocks are invalid: %v", r.Invalid, r.Present, r.Problems)
 	}
 	if f.Len() > 0 && !f.Static() && r.Signature != feed.SignatureValid {
 		t.Fatalf("audit: the signature is %v", r.Signature)

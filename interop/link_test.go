@@ -155,7 +155,7 @@ func keysOf(feeds ...*feed.Feed) []feed.Key {
 // untilGo waits until the feed has the length and that many blocks.
 func untilGo(t testing.TB, f *feed.Feed, length, blocks uint64) {
 	t.Helper()
-	events, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	events, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	for f.Len() < length || f.Downloaded(0, 0) < blocks {
 		select {

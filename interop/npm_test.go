@@ -128,5 +128,5 @@ func (f *npmFeed) has(t testing.TB) [][2]uint64 {
 // until waits until the feed has the length and that many blocks.
 func (f *npmFeed) until(t testing.TB, length, blocks uint64) {
 	t.Helper()
-	f.call(t, "until", obj{"length": length, "blocks": blocks, "timeout": 30000}, nil)
+	f.call(t, "until", obj{"length": length, "blocks": blocks, "timeout": 15000}, nil)
 }

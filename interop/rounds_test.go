@@ -184,7 +184,9 @@ func (r *round) fetch(t *testing.T, goHasClone bool) {
 	v := r.version()
 	var want []uint64
 	for range 1 + r.rng.IntN(6) {
-		if i := r.rng.Uint64N(uint64(len(r.blocks))); r.blocks[i] != nil {
+		i := r.rng.Uint64N(uint64(len(r.blocks)))
+		// npm makes no data file for a first block without bytes, and then cannot read it.
+		if b := r.blocks[i]; b != nil && (len(b) > 0 || goHasClone) {
 			want = append(want, i)
 		}
 	}

@@ -441,7 +441,7 @@ func TestWire9(t *testing.T) {
 		n.generate(t, small, 3, 3)
 		f := openGo(t, t.TempDir(), feed.Options{Key: mustKey(t, n.Key)})
 		e := engineOf(t, f)
-		l := connect(t, d, []*npmFeed{n}, e, wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(f)}})
+		l := connect(t, d, []*npmFeed{n}, e, wire{npmDials: true, npm: obj{"live": true, "initiator": true}, here: protocol.StreamOptions{Feeds: keysOf(f)}})
 		here, there := l.ended(t)
 		if here == nil && there.Error == "" {
 			t.Fatal("ended without an error")

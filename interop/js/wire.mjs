@@ -159,10 +159,10 @@ export const commands = {
     })
   },
 
-  async closeServer ({ server }) {
-    const s = servers.get(server)
+  // closeServer {server} accepts no more connections; those there are go on.
+  closeServer ({ server }) {
+    servers.get(server).server.close()
     servers.delete(server)
-    await new Promise(resolve => s.server.close(resolve))
   },
 
   // dial {port, feeds, opts, record?} connects and replicates.
