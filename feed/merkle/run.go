@@ -108,9 +108,10 @@ func ProveRun(local Bits, remote MutableBits, start, n, digest, last uint64, dst
 			x, s := Index(d, r), Index(d, r+1)
 			out := has(x)
 			switch {
-			case out || has(s):
-			case s > MaxInt || !local.Get(s):
+			case out:
+			case len(top) > 0 || s > MaxInt || !local.Get(s): // left of a root only roots end
 				top, out = append(top, x), true
+			case has(s):
 			default:
 				nodes = append(nodes, s)
 			}
@@ -137,6 +138,9 @@ func ProveRun(local Bits, remote MutableBits, start, n, digest, last uint64, dst
 		if next >= 0 && top[next] == x {
 			next--
 		} else if !has(x) {
+			if !local.Get(x) {
+				return dst, 0, fmt.Errorf("%w: blocks %d to %d: root %d", ErrNoProof, start, start+n-1, x)
+			}
 			nodes = append(nodes, x)
 		}
 	}

@@ -237,6 +237,34 @@ func TestRunTornState(t *testing.T) {
 	}
 }
 
+// TestRunTornSource proves runs from such trees: the proof is refused or good,
+// for a length that the source cannot know to be signed.
+func TestRunTornSource(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	ref := newReference(t, most, most, false)
+	proven := 0
+	for range 6000 {
+		length := 1 + rng.Uint64N(most)
+		w, p := newPeer(ref), newPeer(ref)
+		for x := range full(length) {
+			if rng.IntN(8) > 0 {
+				w.held[x] = ref.nodes[x]
+			}
+		}
+		start := rng.Uint64N(length)
+		n := 1 + rng.Uint64N(min(length-start, 8))
+		list, verifiedBy, err := merkle.ProveRun(w, nil, start, n, 0, 0, nil)
+		if err != nil {
+			continue
+		}
+		p.receiveRun(t, w.run(start, n, list), verifiedBy/2)
+		proven++
+	}
+	if proven < 1000 {
+		t.Fatalf("only %d proofs", proven)
+	}
+}
+
 // TestRunDamaged starts from a tree with one wrong node. The right one is listed
 // for storing if it was met, and never blamed on the sender alone.
 func TestRunDamaged(t *testing.T) {
