@@ -160,6 +160,11 @@ func (f *Feed) verify(p *Proof, leaf *merkle.Node) error {
 			return err
 		}
 	} else {
+		if c := res.Conflict; c != nil && !c.SizeOnly() {
+			if err := f.contradicted(p, res); err != nil {
+				return err
+			}
+		}
 		f.store(res.Store)
 		if res.Surplus > 0 && p.Signature != nil {
 			if err := f.verifyThrough(p, mp); err != nil {
@@ -228,7 +233,9 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 		}
 	}
 	if c := res.Conflict; c != nil && !c.SizeOnly() {
-		return f.forked(p, res)
+		if err := f.forked(p, res, known); err != nil {
+			return err
+		}
 	}
 	old := f.acc.Len()
 	if len(res.Unproven) > 0 && !f.addLink(min(old, res.Length)) {

@@ -241,7 +241,8 @@ func firstDifference(a, b []byte) int {
 	return -1
 }
 
-// journal checks that each slot is blank or valid.
+// journal checks that a slot is valid. The other may be torn: the power was cut
+// while it was written.
 func (a *auditor) journal() error {
 	if a.f.files.journal == nil {
 		return nil
@@ -252,24 +253,25 @@ func (a *auditor) journal() error {
 	if err != nil {
 		return a.f.fileError("size of", journalName, err)
 	}
-	b := make([]byte, min(total, slotStride+slotSize))
+	b := make([]byte, slotStride+slotSize)
 	if _, err := readFull(a.f.files.journal, b, 0); err != nil {
 		return a.f.fileError("read", journalName, err)
 	}
+	valid := false
 	for k := range 2 {
-		if lo := k * slotStride; lo < len(b) {
-			s := b[lo:min(lo+slotSize, len(b))]
-			if _, ok := parseSlot(s); !ok && !isZero(s) {
-				a.problem(journalName, int64(lo), "slot %d is damaged", k)
-			}
-			b2 := b[min(lo+slotSize, len(b)):min(lo+slotStride, len(b))]
-			if !isZero(b2) {
-				a.problem(journalName, int64(lo+slotSize), "there is something behind slot %d", k)
-			}
+		lo := k * slotStride
+		s := b[lo : lo+slotSize]
+		if _, ok := parseSlot(s); ok {
+			valid = true
+		} else if !isZero(s) {
+			a.note(journalName, int64(lo), "slot %d is damaged", k)
 		}
 	}
-	if total > slotStride+slotSize {
-		a.problem(journalName, slotStride+slotSize, "there is something behind the slots")
+	if !valid && total > 0 {
+		a.problem(journalName, 0, "no slot is valid")
+	}
+	if !isZero(b[slotSize:slotStride]) || total > int64(len(b)) {
+		a.note(journalName, slotSize, "there is something outside of the slots")
 	}
 	return nil
 }

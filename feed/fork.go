@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
@@ -107,43 +108,89 @@ func (f *Feed) Fork() *ForkEvidence {
 
 // forked is called with a signed proof that contradicts a held node. Either what
 // is here is signed as well, and the writer forked the feed, or what is here is
-// damaged. mu held.
-func (f *Feed) forked(p *Proof, res *merkle.Result) error {
-	n := res.Conflict.Given.Index
-	ours, err := f.ourSide(n)
+// damaged; then a proof of the length and the roots that are here (known) mends
+// it. mu held.
+func (f *Feed) forked(p *Proof, res *merkle.Result, known bool) error {
+	ours, err := f.ourSide(res.Conflict.Held)
+	if err != nil && known {
+		return nil
+	}
 	if err != nil {
 		f.damage = err
 		f.emit(Failed{Err: err})
 		return err
 	}
-	given := make(map[uint64]merkle.Node, len(res.Store))
-	for _, s := range res.Store {
-		given[s.Index] = s
+	get := f.given(p, res)
+	theirs := ForkSide{Length: res.Length, Roots: slices.Clone(res.Roots), Signature: slices.Clone(p.Signature), Node: res.Conflict.Given}
+	theirs.Path = climb(theirs.Node.Index, res.Roots, get)
+	return f.freeze(p, ours, theirs)
+}
+
+// contradicted is called with a proof that contradicts a held node and agrees
+// with one further up. Either the lower one belongs to a length that is not linked
+// to the longest one, and the writer forked the feed, or it is damaged; then the
+// proof mends it. mu held.
+func (f *Feed) contradicted(p *Proof, res *merkle.Result) error {
+	ours, err := f.ourSide(res.Conflict.Held)
+	if err != nil {
+		return nil
 	}
-	theirs := ForkSide{Length: res.Length, Roots: append([]merkle.Node(nil), res.Roots...), Signature: append([]byte(nil), p.Signature...), Node: res.Conflict.Given}
-	theirs.Path = climb(n, res.Roots, func(i uint64) (merkle.Node, bool) {
+	get := f.given(p, res)
+	cur := res.Conflict.Given
+	for range merkle.MaxRoots { // to the node that is held and agrees
+		sib, ok := get(merkle.Sibling(cur.Index))
+		if !ok {
+			return nil
+		}
+		if cur, err = merkle.Join(cur, sib); err != nil {
+			return nil
+		}
+		if held, ok := f.tree.get(cur.Index); ok && held == cur {
+			break
+		}
+	}
+	top, err := f.ourSide(cur)
+	if err != nil {
+		return nil
+	}
+	top.Node = res.Conflict.Given
+	top.Path = climb(top.Node.Index, top.Roots, get)
+	return f.freeze(p, ours, top)
+}
+
+// given looks for nodes in a proof, then among those held. mu held.
+func (f *Feed) given(p *Proof, res *merkle.Result) func(uint64) (merkle.Node, bool) {
+	given := make(map[uint64]merkle.Node, len(p.Nodes)+len(res.Store))
+	for _, list := range [][]merkle.Node{p.Nodes, res.Store} {
+		for _, s := range list {
+			given[s.Index] = s
+		}
+	}
+	return func(i uint64) (merkle.Node, bool) {
 		if s, ok := given[i]; ok {
 			return s, true
 		}
 		return f.tree.get(i)
-	})
+	}
+}
+
+// freeze keeps the evidence and stops the feed. mu held.
+func (f *Feed) freeze(p *Proof, ours, theirs ForkSide) error {
 	e := &ForkError{Evidence: ForkEvidence{Key: f.key, Ours: ours, Theirs: theirs}}
 	if err := e.Evidence.Verify(); err != nil {
 		// It cannot be shown to others, so nothing is concluded from it.
 		return &ProofError{Index: p.Index, Reason: "it contradicts what is here", Err: err}
 	}
 	f.frozen = e
+	f.demandChanged()
 	f.emit(Forked{Evidence: e.Evidence})
 	return e
 }
 
-// ourSide returns the way from held node n to signed roots. It fails if it does
+// ourSide returns the way from a held node to signed roots. It fails if it does
 // not verify: then a file is damaged. mu held.
-func (f *Feed) ourSide(n uint64) (ForkSide, error) {
-	held, ok := f.tree.get(n)
-	if !ok {
-		return ForkSide{}, f.corrupt(treeName, nodeOffset(n), "node %d cannot be read", n)
-	}
+func (f *Feed) ourSide(held merkle.Node) (ForkSide, error) {
+	n := held.Index
 	length := merkle.VerifiedBy(&f.tree, n) / 2
 	roots, err := f.rootsAt(length)
 	if err != nil {

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -78,21 +79,27 @@ type extent struct {
 	total uint64
 }
 
-// extent returns the place of n blocks that are here. mu held.
-func (f *Feed) extent(start, n uint64, sizes []uint64) (extent, error) {
+// extent returns the place of blocks from start on that are here, up to end and
+// about maxBytes, at least one. mu held.
+func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, error) {
 	e := extent{sizes: sizes}
-	if missing := f.image.Data.NextClear(start); missing < start+n {
-		return e, fmt.Errorf("%w: block %d", ErrNotLocal, missing)
+	missing := f.image.Data.NextClear(start)
+	if missing == start {
+		return e, fmt.Errorf("%w: block %d", ErrNotLocal, start)
 	}
 	off, err := f.offset(start)
 	if err != nil {
 		return e, err
 	}
 	e.off = off
-	for i := start; i < start+n; i++ {
+	i := start
+	for end = min(end, missing); i < end; i++ {
 		size, err := f.sizeOf(i)
 		if err != nil {
 			return e, err
+		}
+		if e.total+size > maxBytes && i > start {
+			break
 		}
 		e.sizes = append(e.sizes, size)
 		if e.total += size; size > maxValue || e.total > merkle.MaxInt {
@@ -101,7 +108,7 @@ func (f *Feed) extent(start, n uint64, sizes []uint64) (extent, error) {
 			}
 		}
 	}
-	f.memo = memo{start + n, e.off + e.total, true}
+	f.memo = memo{i, e.off + e.total, true}
 	return e, nil
 }
 
@@ -131,34 +138,56 @@ func (f *Feed) ReadBlocks(dst []byte, start, n uint64, sizes []uint64) ([]byte, 
 		return dst, sizes, fmt.Errorf("%w: block %d", ErrNotLocal, start)
 	}
 	given, first := len(dst), len(sizes)
+	dst, sizes, err := f.readRun(dst, start, start+n, math.MaxUint64, sizes)
+	if got := uint64(len(sizes) - first); err == nil && got < n {
+		err = fmt.Errorf("%w: block %d", ErrNotLocal, start+got)
+	}
+	if err != nil {
+		return dst[:given], sizes[:first], err
+	}
+	return dst, sizes, nil
+}
+
+// readRun appends blocks from start on that are here and neighbours, up to end
+// and about maxBytes, with one read. It fails with ErrNotLocal if not even the
+// first is here.
+func (f *Feed) readRun(dst []byte, start, end, maxBytes uint64, sizes []uint64) ([]byte, []uint64, error) {
+	given, first := len(dst), len(sizes)
 	for {
 		f.mu.Lock()
 		if err := f.usable(); err != nil {
 			f.mu.Unlock()
 			return dst[:given], sizes[:first], err
 		}
-		e, err := f.extent(start, n, sizes[:first])
+		e, err := f.extent(start, end, maxBytes, sizes[:first])
 		if err != nil {
 			f.mu.Unlock()
 			return dst[:given], sizes[:first], err
 		}
-		sizes = e.sizes
-		dst = slices.Grow(dst[:given], int(e.total))[:given+int(e.total)]
 		var room [4]gap
-		gaps := f.pend.read(dst[given:], e.off, room[:0])
+		gaps := room[:0]
+		sizes, dst = e.sizes, slices.Grow(dst[:given], int(e.total))[:given+int(e.total)]
+		if len(f.pend.segs) > 0 {
+			gaps = f.pend.read(dst[given:], e.off, gaps)
+		} else if e.total > 0 {
+			gaps = append(gaps, gap{0, int(e.total)})
+		}
 		cleared := f.cleared
 		f.mu.Unlock()
 
 		err = f.readGaps(dst[given:], e.off, gaps)
 
 		f.mu.Lock()
-		again := cleared != f.cleared // what was read may have been zeroed meanwhile
+		again, closed := cleared != f.cleared, f.usable()
 		f.mu.Unlock()
 		if again {
-			continue
+			continue // what was read may have been given up meanwhile
+		}
+		if err != nil && closed != nil {
+			err = closed // the file was
 		}
 		if err == nil && f.opts.VerifyReads {
-			err = f.checkRead(dst[given:], start, e)
+			err = f.checkRead(dst[given:], start, extent{e.off, sizes[first:], e.total})
 		}
 		if err != nil {
 			return dst[:given], sizes[:first], err

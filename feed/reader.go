@@ -2,10 +2,8 @@ package feed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"sync"
 )
 
@@ -21,8 +19,7 @@ type Reader struct {
 	mu   sync.Mutex // held during a Read, Seek or WriteTo; guards below
 	pos  uint64     // byte offset of the next byte
 	rest []byte     // what is left of the current block; pos is its first byte
-	next func() (Block, error, bool)
-	stop func()
+	s    *stream    // at the block after it; nil: not begun
 }
 
 var (
@@ -58,67 +55,65 @@ func (r *Reader) Read(p []byte) (int, error) {
 // fill makes rest hold at least one byte.
 func (r *Reader) fill() error {
 	for len(r.rest) == 0 {
-		if err := r.open(); err != nil {
-			return err
+		if r.s == nil {
+			s, rest, err := r.at(r.pos)
+			if err != nil {
+				return r.cause(err)
+			}
+			r.s, r.rest = s, rest
+			continue
 		}
-		b, err, ok := r.next()
+		b, err := r.s.next()
 		if err != nil {
 			r.drop()
-			return r.closed(err)
-		}
-		if !ok {
-			r.drop()
-			return io.EOF
+			return r.cause(err)
 		}
 		r.rest = b.Data
 	}
 	return nil
 }
 
-// open begins to read blocks at pos, unless it has begun.
-func (r *Reader) open() error {
-	if r.next != nil {
-		return nil
-	}
+// at begins to read blocks at a byte offset: it returns the rest of the block
+// that holds it. io.EOF: there is none.
+func (r *Reader) at(pos uint64) (*stream, []byte, error) {
 	if err := r.ctx.Err(); err != nil {
-		return r.closed(err)
+		return nil, nil, err
 	}
-	if r.pos >= r.feed.ByteLen() {
-		return io.EOF
+	if pos >= r.feed.ByteLen() {
+		return nil, nil, io.EOF
 	}
-	index, rel, err := r.feed.Seek(r.ctx, r.pos)
+	index, rel, err := r.feed.Seek(r.ctx, pos)
 	if err != nil {
-		return r.closed(err)
+		return nil, nil, err
 	}
-	r.next, r.stop = iter.Pull2(r.feed.Blocks(r.ctx, ReadOptions{Start: index}))
+	s := newStream(r.ctx, r.feed, ReadOptions{Start: index})
+	s.keep = true
 	if rel == 0 {
-		return nil
+		return s, nil, nil
 	}
-	b, err, ok := r.next()
-	switch {
-	case err != nil:
-		r.drop()
-		return r.closed(err)
-	case !ok || rel > uint64(len(b.Data)):
-		r.drop()
-		return fmt.Errorf("feed: byte %d is not in block %d where it was found", r.pos, index)
+	b, err := s.next()
+	if err == nil && rel > uint64(len(b.Data)) {
+		err = fmt.Errorf("%w: byte %d, block %d", errShort, pos, index)
 	}
-	r.rest = b.Data[rel:]
-	return nil
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, b.Data[rel:], nil
 }
 
 // drop ends the reading of blocks.
 func (r *Reader) drop() {
-	if r.stop != nil {
-		r.stop()
+	if r.s != nil {
+		r.s.close()
 	}
-	r.next, r.stop, r.rest = nil, nil, nil
+	r.s, r.rest = nil, nil
 }
 
-// closed returns ErrClosed instead of what a wait says that Close has ended.
-func (r *Reader) closed(err error) error {
-	if r.ctx.Err() != nil && errors.Is(context.Cause(r.ctx), ErrClosed) {
-		return fmt.Errorf("feed: reader: %w", ErrClosed)
+// cause returns ErrClosed instead of what a wait says that Close has ended.
+func (r *Reader) cause(err error) error {
+	if r.ctx.Err() != nil && context.Cause(r.ctx) == ErrClosed {
+		return ErrClosed
 	}
 	return err
 }
@@ -128,7 +123,7 @@ func (r *Reader) WriteTo(w io.Writer) (written int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
-		if err := r.fill(); errors.Is(err, io.EOF) {
+		if err := r.fill(); err == io.EOF {
 			return written, nil
 		} else if err != nil {
 			return written, err
@@ -149,30 +144,22 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("%w: byte offset %d", ErrOutOfBounds, off)
 	}
-	if uint64(off) >= r.feed.ByteLen() {
-		return 0, io.EOF
-	}
 	if len(p) == 0 {
 		return 0, nil
 	}
-	index, rel, err := r.feed.Seek(r.ctx, uint64(off))
+	s, rest, err := r.at(uint64(off))
 	if err != nil {
-		return 0, r.closed(err)
+		return 0, r.cause(err)
 	}
-	for b, err := range r.feed.Blocks(r.ctx, ReadOptions{Start: index}) {
+	defer s.close()
+	for n = copy(p, rest); n < len(p); {
+		b, err := s.next()
 		if err != nil {
-			return n, r.closed(err)
+			return n, r.cause(err)
 		}
-		if rel > uint64(len(b.Data)) {
-			return n, fmt.Errorf("feed: byte %d is not in block %d where it was found", off, index)
-		}
-		n += copy(p[n:], b.Data[rel:])
-		rel = 0
-		if n == len(p) {
-			return n, nil
-		}
+		n += copy(p[n:], b.Data)
 	}
-	return n, io.EOF
+	return n, nil
 }
 
 // Seek moves to a byte offset. io.SeekEnd counts from the end of the feed as it

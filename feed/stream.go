@@ -4,24 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 )
 
 const (
-	// readRunBytes and readRunBlocks bound one read of adjacent blocks: large
-	// enough that the cost of the read is spread over many blocks, small enough
-	// that a consumer who stops early has wasted little.
-	readRunBytes  = 256 << 10
-	readRunBlocks = 1024
+	// runBytes and runBlocks bound one read of neighbouring blocks: large enough
+	// that the cost of the read is spread over many blocks, small enough that a
+	// consumer who stops early has wasted little.
+	runBytes  = 256 << 10
+	runBlocks = 1024
 
-	// readAhead is how many blocks behind the one being read are asked of peers.
-	readAhead = 256
+	// A reader of blocks that are not here asks for aheadBytes ahead, as far as the
+	// size of blocks is known, at least minAhead and at most maxAhead blocks.
+	aheadBytes = 16 << 20
+	minAhead   = 16
+	maxAhead   = 4096
 )
 
 // Block is one block of a feed.
 type Block struct {
 	Index uint64
-	Data  []byte // the receiver's own
+	Data  []byte // the receiver's own, but for its capacity
 }
 
 // ReadOptions of [Feed.Blocks]. The zero value reads all blocks from the first
@@ -39,138 +43,178 @@ type ReadOptions struct {
 	// Live does not stop at the end of the feed but waits for more. Only End or
 	// the context ends it.
 	Live bool
+	// Reverse reads backwards, from End (0: the end of the feed as it is when the
+	// iteration begins) down to Start. Tail and Live mean nothing then.
+	Reverse bool
 }
 
 // Blocks returns the blocks in order. Blocks that are not here are waited for
-// and asked of peers, some of them ahead of time. The iteration ends after the
-// last block, or with one error: the context's, ErrClosed, ErrOutOfBounds for an
-// End before Start, or of reading. Each use of the result begins anew.
+// and asked of peers, some of them ahead of time; those that are here are read
+// from the disk many at a time, so that what is kept of one block may keep the
+// memory of its neighbours, 256 KiB. The iteration ends after the last block, or
+// with one error: the context's, ErrClosed, ErrOutOfBounds for an End before
+// Start, or of reading. Each use of the result begins anew.
 func (f *Feed) Blocks(ctx context.Context, o ReadOptions) iter.Seq2[Block, error] {
 	return func(yield func(Block, error) bool) {
 		if o.End > 0 && o.End < o.Start {
 			yield(Block{}, fmt.Errorf("%w: read from %d to %d", ErrOutOfBounds, o.Start, o.End))
 			return
 		}
-		s := blockStream{feed: f, ctx: ctx, next: o.Start, end: o.End, live: o.Live}
-		if o.Tail {
-			s.next = f.Len()
+		if o.Reverse {
+			f.backwards(ctx, o, yield)
+			return
 		}
-		if o.Snapshot && !o.Live && o.End == 0 {
-			s.end = f.Len()
-			if s.end == 0 {
+		s := newStream(ctx, f, o)
+		defer s.close()
+		for {
+			b, err := s.next()
+			if err == io.EOF {
+				return
+			}
+			if !yield(b, err) || err != nil {
 				return
 			}
 		}
-		defer s.close()
-		s.run(yield)
 	}
 }
 
-// blockStream is one iteration of Blocks.
-type blockStream struct {
-	feed      *Feed
+// stream reads blocks in order.
+type stream struct {
+	f         *Feed
 	ctx       context.Context
-	next, end uint64 // end 0: the feed's
+	at, end   uint64 // the next block, and the one not to be read; end 0: the feed's
+	empty     bool   // a snapshot of an empty feed
 	live      bool
-
-	ahead    *Download // what is asked of peers ahead of next; nil: nothing
-	aheadEnd uint64
-	sizes    []uint64
+	keep      bool   // what next returned is not used after the following call
+	buf, rest []byte // read from the disk, and what of it is not returned yet
+	sizes     []uint64
+	left      []uint64 // of rest
+	window    *window  // what is asked of peers; nil: nothing
+	asked     uint64   // where it was last moved to
 }
 
-func (s *blockStream) close() {
-	if s.ahead != nil {
-		s.ahead.Cancel()
+func newStream(ctx context.Context, f *Feed, o ReadOptions) *stream {
+	s := &stream{f: f, ctx: ctx, at: o.Start, end: o.End, live: o.Live}
+	if o.Tail {
+		s.at = f.Len()
+	}
+	if o.Snapshot && !o.Live && o.End == 0 {
+		s.end = f.Len()
+		s.empty = s.end == 0
+	}
+	return s
+}
+
+func (s *stream) close() {
+	if s.window != nil {
+		s.f.closeWindow(s.window)
+		s.window = nil
 	}
 }
 
-func (s *blockStream) run(yield func(Block, error) bool) {
+// next returns the next block, io.EOF after the last.
+func (s *stream) next() (Block, error) {
+	if len(s.left) == 0 {
+		if err := s.fill(); err != nil {
+			return Block{}, err
+		}
+	}
+	n := s.left[0]
+	b := Block{s.at, s.rest[:n:n]}
+	s.rest, s.left = s.rest[n:], s.left[1:]
+	s.at++
+	return b, nil
+}
+
+// fill reads the next blocks.
+func (s *stream) fill() error {
 	for {
 		if err := s.ctx.Err(); err != nil {
-			yield(Block{}, err)
-			return
+			return err
 		}
-		if s.end > 0 && s.next >= s.end {
-			return
+		if s.empty || s.end > 0 && s.at >= s.end || s.end == 0 && !s.live && s.at >= s.f.Len() {
+			return io.EOF
 		}
-		if s.end == 0 && !s.live && s.next >= s.feed.Len() {
-			return
-		}
-		more, err := s.localRun(yield)
-		if errors.Is(err, ErrNotLocal) {
-			more, err = s.remote(yield)
-		}
-		if err != nil {
-			yield(Block{}, err)
-			return
-		}
-		if !more {
-			return
-		}
-	}
-}
-
-// localRun yields the adjacent blocks from next on that are here, read from the
-// disk at once. ErrNotLocal: not even the first is.
-func (s *blockStream) localRun(yield func(Block, error) bool) (more bool, err error) {
-	limit := s.feed.NextMissing(s.next)
-	if s.end > 0 {
-		limit = min(limit, s.end)
-	}
-	var n, bytes uint64
-	for n < readRunBlocks && bytes < readRunBytes && s.next+n < limit {
-		size, err := s.feed.BlockSize(s.next + n)
-		if err != nil {
-			if n == 0 {
-				return false, err
-			}
-			break
-		}
-		if n > 0 && bytes+size > 2*readRunBytes {
-			break
-		}
-		bytes += size
-		n++
-	}
-	if n == 0 {
-		return false, ErrNotLocal
-	}
-	buf, sizes, err := s.feed.ReadBlocks(make([]byte, 0, bytes), s.next, n, s.sizes[:0])
-	if err != nil {
-		return false, err
-	}
-	s.sizes = sizes
-	for _, size := range sizes {
-		b := Block{Index: s.next, Data: buf[:size:size]}
-		buf = buf[size:]
-		s.next++
-		if !yield(b, nil) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// remote waits for the next block, and asks for those behind it.
-func (s *blockStream) remote(yield func(Block, error) bool) (more bool, err error) {
-	if s.next+readAhead/2 >= s.aheadEnd {
-		end := s.next + readAhead
+		end := s.at + runBlocks
 		if s.end > 0 {
 			end = min(end, s.end)
 		}
-		if end > s.aheadEnd {
-			old := s.ahead
-			s.ahead, s.aheadEnd = s.feed.Download(Range{Start: s.next, End: end, Linear: true}), end
-			if old != nil {
-				old.Cancel()
-			}
+		var dst []byte
+		if s.keep {
+			dst = s.buf[:0]
+		}
+		buf, sizes, err := s.f.readRun(dst, s.at, end, runBytes, s.sizes[:0])
+		if err == nil {
+			s.buf, s.rest, s.sizes, s.left = buf, buf, sizes, sizes
+			s.moveOn()
+			return nil
+		}
+		if !isNotLocal(err) {
+			return err
+		}
+		s.ask()
+		if err := s.f.waitBlock(s.ctx, s.at); err != nil {
+			return err
 		}
 	}
-	data, err := s.feed.Get(s.ctx, s.next)
-	if err != nil {
-		return false, err
-	}
-	b := Block{Index: s.next, Data: data}
-	s.next++
-	return yield(b, nil), nil
 }
+
+// ask opens the window at the next block, or moves it there.
+func (s *stream) ask() {
+	end := s.at + s.ahead()
+	if s.end > 0 {
+		end = min(end, s.end)
+	}
+	switch {
+	case s.window == nil:
+		s.window = s.f.openWindow(s.at, end)
+	case end > s.asked:
+		s.f.moveWindow(s.window, s.at, end)
+	}
+	s.asked = end
+}
+
+// moveOn moves the window, if there is one, before the reader comes to its end.
+func (s *stream) moveOn() {
+	if s.window != nil && s.at+s.ahead()/2 > s.asked && (s.end == 0 || s.asked < s.end) {
+		s.ask()
+	}
+}
+
+// ahead returns how many blocks are asked for.
+func (s *stream) ahead() uint64 {
+	f := s.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.acc.Len() == 0 {
+		return minAhead
+	}
+	mean := max(1, f.acc.ByteLen()/f.acc.Len())
+	return min(max(aheadBytes/mean, minAhead), maxAhead)
+}
+
+// backwards is Blocks in reverse.
+func (f *Feed) backwards(ctx context.Context, o ReadOptions, yield func(Block, error) bool) {
+	end := o.End
+	if end == 0 {
+		end = f.Len()
+	}
+	const step = 64
+	for end > o.Start {
+		from := end - min(step, end-o.Start)
+		blocks, err := f.GetRange(ctx, from, end)
+		if err != nil {
+			yield(Block{}, err)
+			return
+		}
+		for i := len(blocks) - 1; i >= 0; i-- {
+			if !yield(Block{from + uint64(i), blocks[i]}, nil) {
+				return
+			}
+		}
+		end = from
+	}
+}
+
+// errShort is what a reader says when a block is not as long as the tree said.
+var errShort = errors.New("feed: a byte is not in the block where it was found")

@@ -173,64 +173,21 @@ func (f *Feed) GetRange(ctx context.Context, start, end uint64) ([][]byte, error
 		if err := f.waitBlock(ctx, i); err != nil {
 			return nil, err
 		}
-		blocks, err := f.readRun(i, end)
+		buf, sizes, err := f.readRun(nil, i, min(end, i+runBlocks), runBytes, nil)
 		if isNotLocal(err) {
 			continue // cleared meanwhile
 		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, blocks...)
-		i += uint64(len(blocks))
+		for _, n := range sizes {
+			out = append(out, buf[:n:n])
+			buf = buf[n:]
+		}
+		i += uint64(len(sizes))
 		f.moveWindow(w, i, end)
 	}
 	return out, nil
-}
-
-// runBytes and runBlocks bound what is read from the disk at once.
-const (
-	runBytes  = 256 << 10
-	runBlocks = 1024
-)
-
-// readRun reads the blocks from i on that are here and neighbours, with one read.
-// They share memory.
-func (f *Feed) readRun(i, end uint64) ([][]byte, error) {
-	n, total, err := f.measureRun(i, end)
-	if err != nil {
-		return nil, err
-	}
-	sizes := make([]uint64, 0, n)
-	buf, sizes, err := f.ReadBlocks(make([]byte, 0, total), i, n, sizes)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][]byte, n)
-	for k, s := range sizes {
-		out[k], buf = buf[:s:s], buf[s:]
-	}
-	return out, nil
-}
-
-// measureRun returns how many blocks from i on to read at once.
-func (f *Feed) measureRun(i, end uint64) (n, total uint64, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	end = min(end, f.image.Data.NextClear(i), i+runBlocks)
-	for n = 0; i+n < end; n++ {
-		size, err := f.sizeOf(i + n)
-		if err != nil {
-			return 0, 0, err
-		}
-		if n > 0 && total+size > runBytes {
-			break
-		}
-		total += size
-	}
-	if n == 0 {
-		return 0, 0, fmt.Errorf("%w: block %d", ErrNotLocal, i)
-	}
-	return n, total, nil
 }
 
 // lengthWait is one who waits for a length.
