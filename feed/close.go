@@ -70,10 +70,6 @@ func (f *Feed) lastCommit() error {
 
 // letGo closes the files and gives the memory back. wmu and commitMu are held, or Open has failed.
 func (f *Feed) letGo() error {
-	for _, file := range f.fresh {
-		file.Close()
-	}
-	f.fresh = nil
 	err := f.files.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -384,7 +384,9 @@ func (f *Feed) fail(err error, retry bool) error {
 	if f.failed == nil {
 		f.emit(Failed{Err: err})
 	}
-	f.failed, f.retry, f.failedAt = err, retry, time.Now()
+	if f.failed == nil || f.retry { // else the first failure is the one that counts
+		f.failed, f.retry, f.failedAt = err, retry, time.Now()
+	}
 	f.release(err)
 	f.mu.Unlock()
 	f.dispatch()

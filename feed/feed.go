@@ -26,9 +26,7 @@ type Feed struct {
 
 	// settling is held while new files are made durable.
 	settling sync.Mutex
-	fresh    []store.File // with content that was never synced
-	newFiles bool         // Open has created files
-	settled  atomic.Bool  // they are durable
+	settled  atomic.Bool // they are
 
 	// flushMu is held while a flight is in the air: what was pending at one moment
 	// is being written. It is taken before mu.

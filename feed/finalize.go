@@ -41,22 +41,20 @@ func (f *Feed) Finalize(ctx context.Context) error {
 }
 
 func (f *Feed) writeKey(key Key) error {
-	file, err := f.st.Open(keyName, true)
-	if err != nil {
-		return f.fileError("create", keyName, err)
-	}
-	defer file.Close()
-	if err := f.writeAt(keyName, file, key[:], 0); err != nil {
+	if err := f.writeSmall(keyName, key[:]); err != nil {
 		return err
 	}
-	if f.opts.Durability == NoSync {
+	return f.syncSmall(keyName)
+}
+
+// finishFinalize does the rest of a Finalize that came no further than the key:
+// whoever wrote it may have been killed before it was durable, and it is about to
+// be shown.
+func (f *Feed) finishFinalize(s *found) error {
+	if f.draft || !s.journal.unfinished {
 		return nil
 	}
-	if err := file.Sync(); err != nil {
-		return f.fileError("sync", keyName, err)
-	}
-	if err := f.st.Sync(); err != nil {
-		return f.fileError("sync", "directory", err)
-	}
-	return nil
+	f.changes++
+	f.eager = true
+	return f.syncSmall(keyName)
 }

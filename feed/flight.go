@@ -101,19 +101,13 @@ func (f *Feed) settle() error {
 		return nil
 	}
 	if f.opts.Durability != NoSync {
-		for _, file := range append(f.fresh, f.files.journal) {
-			if err := file.Sync(); err != nil {
-				return f.fileError("sync", "new file", err)
-			}
-		}
-		if err := f.st.Sync(); err != nil {
-			return f.fileError("sync", "directory", err)
+		if err := f.files.journal.Sync(); err != nil {
+			return f.fail(f.fileError("sync", journalName, err), false)
 		}
 	}
-	for _, file := range f.fresh {
-		file.Close()
+	if err := f.syncSmall(secretName, keyName); err != nil {
+		return f.fail(err, false)
 	}
-	f.fresh = nil
 	f.settled.Store(true)
 	return nil
 }

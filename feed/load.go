@@ -92,6 +92,12 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.damage = p.damage
 	}
 	if !f.opts.ReadOnly {
+		// A first commit has settled the files. Before it, who made them may have
+		// been killed, and nothing of them may be durable.
+		f.settled.Store(s.hasJournal && s.journal.seq > 1)
+		if err := f.finishFinalize(s); err != nil {
+			return err
+		}
 		if err := f.keepSecret(s); err != nil {
 			return err
 		}
@@ -114,7 +120,16 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.repair.Signature = true
 	}
 	if p.from < c.length {
-		if err := f.recoverBits(ctx, p.from); err != nil {
+		trusted := old
+		if f.opts.Repair {
+			trusted = nil // what is there counts
+		}
+		if err := f.recoverBits(ctx, p.from, trusted); err != nil {
+			return err
+		}
+	}
+	if !s.hasJournal || p.foreign {
+		if err := f.findLinks(ctx); err != nil {
 			return err
 		}
 	}

@@ -49,7 +49,6 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	f.looping = true // until here nothing is committed
 	err := f.open(ctx)
 	f.looping = false
-	f.settled.Store(!f.newFiles)
 	if err != nil {
 		f.letGo()
 		return nil, err
@@ -285,7 +284,7 @@ func (f *Feed) create(s *found) error {
 		return err
 	}
 	if !f.draft {
-		if err := f.writeFresh(keyName, f.key[:]); err != nil {
+		if err := f.writeSmall(keyName, f.key[:]); err != nil {
 			return err
 		}
 	}
@@ -307,33 +306,48 @@ func (f *Feed) keepSecret(s *found) error {
 	if f.secret == nil || f.opts.DiscardSecretKey || bytes.Equal(s.secret, f.secret) {
 		return nil
 	}
-	if err := f.writeFresh(secretName, f.secret); err != nil {
+	if err := f.writeSmall(secretName, f.secret); err != nil {
 		return err
 	}
+	return f.syncSmall(secretName)
+}
+
+// writeSmall writes a small file, which syncSmall makes durable.
+func (f *Feed) writeSmall(name string, b []byte) error {
+	file, err := f.st.Open(name, true)
+	if err != nil {
+		return f.fileError("create", name, err)
+	}
+	defer file.Close()
+	if err := file.Truncate(0); err != nil {
+		return f.fileError("empty", name, err)
+	}
+	return f.writeAt(name, file, b, 0)
+}
+
+// syncSmall makes small files durable, those that are there, and the directory.
+func (f *Feed) syncSmall(names ...string) error {
 	if f.opts.Durability == NoSync {
 		return nil
 	}
-	if err := f.fresh[len(f.fresh)-1].Sync(); err != nil {
-		return f.fileError("sync", secretName, err)
+	for _, name := range names {
+		file, err := openIf(f.st, name)
+		if err != nil {
+			return f.fileError("open", name, err)
+		}
+		if file == nil {
+			continue
+		}
+		err = file.Sync()
+		file.Close()
+		if err != nil {
+			return f.fileError("sync", name, err)
+		}
 	}
 	if err := f.st.Sync(); err != nil {
 		return f.fileError("sync", "directory", err)
 	}
 	return nil
-}
-
-// writeFresh writes a small file, to be synced by the first commit.
-func (f *Feed) writeFresh(name string, b []byte) error {
-	file, err := f.st.Open(name, true)
-	if err != nil {
-		return f.fileError("create", name, err)
-	}
-	f.fresh = append(f.fresh, file)
-	f.newFiles = true
-	if err := file.Truncate(0); err != nil {
-		return f.fileError("empty", name, err)
-	}
-	return f.writeAt(name, file, b, 0)
 }
 
 // makeFiles creates the files that are missing and writes the headers that are
@@ -344,7 +358,7 @@ func (f *Feed) makeFiles(pageSize int) error {
 			if *file, err = f.st.Open(name, true); err != nil {
 				return f.fileError("create", name, err)
 			}
-			f.newFiles = true
+			f.settled.Store(false)
 		}
 		want := headerOf(name, pageSize)
 		if want == nil {
