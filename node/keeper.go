@@ -14,6 +14,7 @@ import (
 	libproto "github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
 
@@ -246,10 +247,10 @@ func (p *peers) awaitPunching(ctx context.Context, id peer.ID) {
 	if !p.n.hosting.punches || connected(p.n.host, id) {
 		return
 	}
-	for _, a := range p.n.host.Peerstore().Addrs(id) {
-		if !isRelayed(a) && manet.IsPublicAddr(a) {
-			return
-		}
+	addrs := p.n.host.Peerstore().Addrs(id)
+	if !slices.ContainsFunc(addrs, isRelayed) ||
+		slices.ContainsFunc(addrs, func(a ma.Multiaddr) bool { return !isRelayed(a) && manet.IsPublicAddr(a) }) {
+		return
 	}
 	for deadline := p.n.born.Add(punchPatience); time.Now().Before(deadline) && ctx.Err() == nil; {
 		if slices.Contains(p.n.host.Mux().Protocols(), holepunch.Protocol) {

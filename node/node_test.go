@@ -105,6 +105,7 @@ func wantBlock(t testing.TB, f *feed.Feed, i uint64) time.Duration {
 }
 
 func TestFindThroughDHT(t *testing.T) {
+	t.Parallel()
 	boot := start(t, node.Config{Server: true})
 	cfg := node.Config{Bootstrap: []peer.AddrInfo{info(boot)}}
 	w, r := start(t, cfg), start(t, cfg)
@@ -142,6 +143,7 @@ func TestTransports(t *testing.T) {
 
 // A node without listeners dials.
 func TestDialOnly(t *testing.T) {
+	t.Parallel()
 	w := start(t, node.Config{Network: "none"})
 	wf := writer(t, w, 2)
 	r := start(t, node.Config{Network: "none", Listen: []ma.Multiaddr{}, MDNS: node.Off, PortMap: node.Off, Peers: []peer.AddrInfo{info(w)}})
@@ -150,6 +152,7 @@ func TestDialOnly(t *testing.T) {
 
 // Fixed peers are offered feeds shared before and after they connect.
 func TestFixedPeers(t *testing.T) {
+	t.Parallel()
 	w := start(t, node.Config{Network: "none"})
 	first := writer(t, w, 3)
 	r := start(t, node.Config{Network: "none", Peers: []peer.AddrInfo{info(w)}})
@@ -163,6 +166,7 @@ func TestFixedPeers(t *testing.T) {
 
 // Both sides open at once, again and again: one stream is kept.
 func TestSimultaneousOpen(t *testing.T) {
+	t.Parallel()
 	a := start(t, node.Config{Network: "none"})
 	af := writer(t, a, 5)
 	b := start(t, node.Config{Network: "none", Peers: []peer.AddrInfo{info(a)}})
@@ -203,6 +207,7 @@ func TestSimultaneousOpen(t *testing.T) {
 
 // A seeder that is killed and comes back elsewhere, with another identity.
 func TestPeerRestarts(t *testing.T) {
+	t.Parallel()
 	boot := start(t, node.Config{Server: true})
 	cfg := node.Config{Bootstrap: []peer.AddrInfo{info(boot)}}
 	mem := store.Memory()
@@ -243,6 +248,7 @@ func TestPeerRestarts(t *testing.T) {
 
 // The second reader is served by the first after the writer is gone.
 func TestSwarmServesItself(t *testing.T) {
+	t.Parallel()
 	boot := start(t, node.Config{Server: true})
 	cfg := node.Config{Bootstrap: []peer.AddrInfo{info(boot)}}
 	w, first, second := start(t, cfg), start(t, cfg), start(t, cfg)
@@ -259,6 +265,7 @@ func TestSwarmServesItself(t *testing.T) {
 }
 
 func TestJoinWithoutFeed(t *testing.T) {
+	t.Parallel()
 	boot := start(t, node.Config{Server: true})
 	cfg := node.Config{Bootstrap: []peer.AddrInfo{info(boot)}}
 	a, b := start(t, cfg), start(t, cfg)
@@ -302,6 +309,7 @@ func TestJoinWithoutFeed(t *testing.T) {
 }
 
 func TestNobodyFoundIsExplained(t *testing.T) {
+	t.Parallel()
 	dead := start(t, node.Config{Server: true, Listen: node.Loopback()[:1]})
 	boot := info(dead)
 	if err := dead.Close(); err != nil {
@@ -375,6 +383,7 @@ func TestLoopbackStays(t *testing.T) {
 }
 
 func TestPlainTCP(t *testing.T) {
+	t.Parallel()
 	for _, o := range []node.TCPOptions{{}, {Plain: true}} {
 		w := start(t, node.Config{Network: "none"})
 		wf := writer(t, w, 8)
@@ -401,6 +410,7 @@ func TestPlainTCP(t *testing.T) {
 }
 
 func TestOwnHostAndRouting(t *testing.T) {
+	t.Parallel()
 	boot := start(t, node.Config{Server: true})
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics())
 	if err != nil {
@@ -471,6 +481,7 @@ func TestFeedLifetimes(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	w := start(t, node.Config{Network: "none"})
 	wf := writer(t, w, 1)
 	r := start(t, node.Config{Network: "none", Peers: []peer.AddrInfo{info(w)}})

@@ -17,6 +17,7 @@ import (
 // Two peers meet on a relay, and their stream moves to the direct connection
 // when there is one.
 func TestRelayThenDirect(t *testing.T) {
+	t.Parallel()
 	relay := start(t, node.Config{Network: "none", Server: true})
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.EnableRelay())
 	if err != nil {
