@@ -115,7 +115,8 @@ type auditor struct {
 
 	next  uint64 // block
 	grown *merkle.Accumulator
-	dense bool // every leaf so far is verified and in grown
+	dense bool      // every leaf so far is verified and in grown
+	older candidate // the older length that was looked at last
 }
 
 // problem notes one.
@@ -370,59 +371,103 @@ func (a *auditor) walk(n merkle.Node, off uint64) error {
 	return a.walk(r, off+l.Size)
 }
 
-// unproven looks at what is marked below node n although nothing there can be
-// verified. In a sparse feed nothing is.
+// unproven looks at what is marked below node n, which does not lead to the
+// roots: in a sparse feed nothing, or what the roots of an older signed length
+// prove, which nobody has asked to be linked to the longest one.
 func (a *auditor) unproven(n uint64) error {
 	first, last := merkle.LeftSpan(n), merkle.RightSpan(n)
-	a.skip(last/2 + 1)
+	a.dense = false
+	done := first // leaves before are looked at
 	for i := first; ; i++ {
-		a.f.mu.Lock()
-		i2, ok := a.f.image.Tree.NextSet(i)
-		links := len(a.f.links)
-		a.f.mu.Unlock()
-		if i = i2; !ok || i > last {
+		next, ok := a.nextMarked(i)
+		if i = next; !ok || i > last {
 			break
-		}
-		if i == n {
-			continue
-		}
-		a.r.Nodes++
-		if links == 0 { // else it waits for its proof
-			a.problem(treeName, nodeOffset(i), "node %d is marked but does not lead to a root", i)
 		}
 		if err := a.tick(); err != nil {
 			return err
 		}
+		root, off, ok, err := a.olderRoot(i, n)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			if i != n {
+				a.r.Nodes++
+				a.problem(treeName, nodeOffset(i), "node %d is marked but does not lead to a root", i)
+			}
+			continue
+		}
+		from, to := merkle.LeftSpan(root.Index), merkle.RightSpan(root.Index)
+		if err := a.unprovenBlocks(done/2, from/2); err != nil {
+			return err
+		}
+		if err := a.walk(root, off); err != nil {
+			return err
+		}
+		i, done = to, to+2
 	}
-	for i := first / 2; ; i++ {
+	return a.unprovenBlocks(done/2, last/2+1)
+}
+
+func (a *auditor) nextMarked(n uint64) (uint64, bool) {
+	a.f.mu.Lock()
+	defer a.f.mu.Unlock()
+	return a.f.image.Tree.NextSet(n)
+}
+
+// olderRoot returns the root over node i of an older length that is signed, and
+// where it begins, if it is below node n.
+func (a *auditor) olderRoot(i, n uint64) (root merkle.Node, off uint64, ok bool, err error) {
+	a.f.mu.Lock()
+	length := merkle.VerifiedBy(&a.f.tree, i) / 2
+	a.f.mu.Unlock()
+	if length == 0 || length >= a.r.Length {
+		return root, 0, false, nil
+	}
+	if a.older.length != length {
+		if a.older, err = a.f.check(length); err != nil {
+			return root, 0, false, err
+		}
+		if a.older.state == sigValid {
+			a.note(signaturesName, sigOffset(length), "length %d was not shown to be a part of length %d", length, a.r.Length)
+		}
+	}
+	if a.older.state != sigValid {
+		return root, 0, false, nil
+	}
+	for _, r := range a.older.acc.Roots() {
+		lo, hi := merkle.LeftSpan(r.Index), merkle.RightSpan(r.Index)
+		if lo <= i && i <= hi && r.Index != n && merkle.LeftSpan(n) <= lo && hi <= merkle.RightSpan(n) {
+			return r, off, true, nil
+		}
+		off += r.Size
+	}
+	return root, 0, false, nil
+}
+
+// unprovenBlocks counts the blocks from start to end-1 that are marked: nothing
+// proves them.
+func (a *auditor) unprovenBlocks(start, end uint64) error {
+	if start >= end {
+		return nil
+	}
+	for i := start; ; i++ {
 		a.f.mu.Lock()
-		i2, ok := a.f.image.Data.NextSet(i)
+		next, ok := a.f.image.Data.NextSet(i)
 		a.f.mu.Unlock()
-		if i = i2; !ok || i > last/2 {
+		if i = next; !ok || i >= end {
 			break
 		}
 		a.r.Present++
+		a.r.Invalid++
+		a.problem(dataName, 0, "block %d is marked, but nothing proves it", i)
+		a.give(i, nil, false)
 		if err := a.tick(); err != nil {
 			return err
 		}
-		a.f.mu.Lock()
-		links := len(a.f.links)
-		a.f.mu.Unlock()
-		if b, err := a.f.Local(i); links > 0 && err == nil {
-			a.r.Bytes += uint64(len(b))
-			a.give(i, b, true)
-			continue
-		}
-		a.r.Invalid++
-		a.give(i, nil, false)
 	}
-	return a.signatures(first/2, last/2+1)
-}
-
-// skip notes that the leaves up to a block are not all verified.
-func (a *auditor) skip(next uint64) {
-	a.dense = false
-	a.progress(next)
+	a.progress(end)
+	return a.signatures(start, end)
 }
 
 func (a *auditor) progress(next uint64) {

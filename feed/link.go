@@ -39,15 +39,18 @@ func (f *Feed) isLinked(n uint64) bool {
 
 // closeLinks forgets the links that what was stored has closed. mu held.
 func (f *Feed) closeLinks() {
-	f.links = slices.DeleteFunc(f.links, func(length uint64) bool {
-		var buf [merkle.MaxRoots]uint64
-		for _, r := range merkle.Roots(buf[:0], length) {
-			if !f.isLinked(r) {
-				return false
-			}
+	f.links = slices.DeleteFunc(f.links, f.allLinked)
+}
+
+// allLinked reports whether the roots of a length are linked. mu held.
+func (f *Feed) allLinked(length uint64) bool {
+	var buf [merkle.MaxRoots]uint64
+	for _, r := range merkle.Roots(buf[:0], length) {
+		if !f.tree.Get(r) || !f.isLinked(r) {
+			return false
 		}
-		return true
-	})
+	}
+	return true
 }
 
 // addLink remembers a length whose roots were not shown to be part of the

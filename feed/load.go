@@ -142,6 +142,9 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.touched = touched{true, true, true}
 		f.bitsOpen = true
 	}
+	if !p.whole && !p.rebuild && f.image.Pages() > 0 {
+		f.image.TouchAll() // so that the short page is written as a whole one
+	}
 	if f.image.Dirty() {
 		f.changes++
 	}

@@ -1,6 +1,9 @@
 package feed
 
 import (
+	"context"
+
+	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
 
@@ -8,7 +11,7 @@ import (
 func (f *Feed) planJournal(s *found, p *plan) error {
 	j := &s.journal
 	p.tail = f.secret != nil || f.draft
-	if p.whole && p.byBits > j.length {
+	if p.byBits > j.length {
 		// Bits are written after the journal, so it was not us. Take it if it is
 		// signed.
 		c, err := f.check(p.byBits)
@@ -46,8 +49,15 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 	p.from = min(j.bits, j.length)
 	// A bitfield that is not there, is cut, or marks other nodes than it should up
 	// to the length at which it was synced, is made anew.
-	p.rebuild = !p.whole && j.length > 0 || p.byBits > j.length || p.byBits < p.from && !f.rootBits(p.from)
+	p.rebuild = f.pagesMissing(j.length) ||
+		p.byBits != j.length && (!p.whole && j.length > 0 || p.byBits > j.length || p.byBits < p.from && !f.rootBits(p.from))
 	return nil
+}
+
+// pagesMissing reports whether the bitfield of a writer has fewer pages than this
+// length has touched. A reader may never have touched the last ones.
+func (f *Feed) pagesMissing(length uint64) bool {
+	return (f.secret != nil || f.draft) && f.image.Pages() < (length+bitfield.PageBlocks-1)/bitfield.PageBlocks
 }
 
 // rootBits reports whether the bitfield has the roots of a length.
@@ -164,6 +174,39 @@ func (f *Feed) searchDown() (candidate, error) {
 	return f.check(0)
 }
 
+// maxLinkSearch bounds the signatures file that is searched for links, in bytes.
+const maxLinkSearch = 64 << 20
+
+// findLinks looks for lengths that other software has taken from peers without
+// asking whether they are part of the longest one (see link.go).
+func (f *Feed) findLinks(ctx context.Context) error {
+	length := f.acc.Len()
+	if f.secret != nil || f.static || f.image.Data.Count(0, length) == length || sigOffset(length) > maxLinkSearch {
+		return nil
+	}
+	for at := uint64(0); len(f.links) < maxLinks; {
+		n, sig, err := f.nextSignature(at)
+		if err != nil || n == 0 || n >= length {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		at = n
+		if f.allLinked(n) || !f.rootBits(n) {
+			continue
+		}
+		c, err := f.check(n)
+		if err != nil {
+			return err
+		}
+		if c.state == sigValid && sig != [sigSize]byte{} {
+			f.links = append(f.links, n)
+		}
+	}
+	return nil
+}
+
 // planBits plans the open of a directory without a journal: it was made by other
 // software, or the journal was lost. Then the bitfield is all that says how much
 // is promised, and if it is damaged the feed is not opened: npm hypercore 6 would
@@ -183,8 +226,12 @@ func (f *Feed) planBits(s *found, p *plan) error {
 		problem = f.corrupt(bitfieldName, 0, "its header is damaged. "+repairHint)
 	case p.byBits == 0:
 		problem = f.corrupt(bitfieldName, headerSize, "it is blank, but there are blocks. "+repairHint)
-	case !p.whole:
-		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it ends within a page: it was cut. "+repairHint)
+	case f.pagesMissing(p.byBits):
+		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "its last pages are missing: it was cut. "+repairHint)
+	case !p.whole && s.sizes[signaturesName] > sigOffset(p.byBits)+sigSize:
+		// A short last page alone is nothing: hypercore 6.22 leaves one when it opens
+		// a directory with larger pages.
+		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it ends within a page, at %d blocks, and more are signed: it was cut. "+repairHint, p.byBits)
 	}
 	if problem != nil {
 		return f.planRepair(s, p, problem)

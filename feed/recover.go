@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/feed/merkle"
 	"github.com/go-hypercore/hypercore/store"
 )
@@ -30,8 +31,11 @@ func (f *Feed) Repaired() RepairReport {
 // recoverBits sets the bits of all nodes and blocks from block from on that are in
 // the files and verify, from the roots down: those of the length, and those of
 // lengths that are not linked to it yet.
-func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
-	w := restorer{walker: walker{f: f, ctx: ctx}, from: from}
+//
+// old, if not nil, is what the bitfield was before it had to be made anew: a block
+// whose leaf was marked there, and which itself was not, had been cleared.
+func (f *Feed) recoverBits(ctx context.Context, from uint64, old *bitfield.File) error {
+	w := restorer{walker: walker{f: f, ctx: ctx}, from: from, old: old}
 	roots := slices.Clone(f.acc.Roots())
 	if err := w.roots(roots); err != nil {
 		return err
@@ -62,6 +66,7 @@ func (f *Feed) recoverBits(ctx context.Context, from uint64) error {
 type restorer struct {
 	walker
 	from uint64 // leaves before this block are left as they are
+	old  *bitfield.File
 }
 
 func (w *restorer) roots(roots []merkle.Node) error {
@@ -85,7 +90,7 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 		return err
 	}
 	if i := n.Index / 2; merkle.Depth(n.Index) == 0 {
-		if w.f.image.Data.Get(i) {
+		if w.f.image.Data.Get(i) || w.old != nil && w.old.Tree.Get(n.Index) && !w.old.Data.Get(i) {
 			return nil
 		}
 		ok, err := w.verifies(n, off)
