@@ -53,6 +53,8 @@ type channel struct {
 
 	// of the serving goroutine
 	marks     bitfield.Bits // nodes the remote has
+	jumps     int           // requests out of order since marks was empty
+	lastBlock uint64        // of the last request
 	lastBytes uint64        // of the last request by bytes
 	hasShown  bool          // our length was announced
 }
@@ -60,6 +62,8 @@ type channel struct {
 // region is one Want of ours.
 type region struct {
 	n        uint64 // blocks n*regionBlocks and on
+	cost     int    // bytes its map may take, see maxMaps
+	checked  int    // cost when it was last counted
 	answered bool
 }
 

@@ -97,7 +97,15 @@ type StreamOptions struct {
 }
 
 // The bounds. What a remote can make us keep or do is limited by these, see
-// also those of protocol/wire.
+// also those of protocol/wire. Together they are MaxStreamMemory at worst.
+
+// MaxStreamMemory is what one remote can make us keep at most, in bytes: 20 MiB
+// received (maxPending and two of the largest frames), 16 MiB of answers, 12 MiB
+// of small messages and one large extension message, 4 MiB of requests, 16 MiB of
+// have-maps, 4 MiB kept for unopened channels, 4 MiB of what it was sent, and the
+// rest of the table. An idle stream keeps about 30 KiB.
+const MaxStreamMemory = 80 << 20
+
 const (
 	// maxRequests is how many requests of a remote wait for their turn, over all
 	// its channels. More, and reading stops until some are answered. A peer of
@@ -128,13 +136,22 @@ const (
 	// maxRegions is how many regions of a remote's have-map are kept for one
 	// channel: 4 MiB at worst.
 	maxRegions = 32
+	// maxMaps bounds the have-maps of a remote over all its channels, in bytes as
+	// they are counted in have.go. What it announces beyond is not noted: a remote
+	// whose maps are that ragged on that many feeds is asked for less.
+	maxMaps = 16 << 20
+	// regionMost is the most one region can cost.
+	regionMost = regionBlocks / pageBlocks * pageCost
+	// marksReset is after how many requests out of order it is forgotten what the
+	// remote was sent on a channel. Each may touch a few pages of a kilobyte.
+	marksReset = 1024
 	// maxWants is how many Wants may be unanswered, as in hypercore 6.
 	maxWants = 16
 	// maxEarly is how many messages are kept for a channel whose feed is not open
 	// here, and earlyBytes how large each may be. As in hypercore 6, one more
 	// ends the stream.
 	maxEarly   = 17
-	earlyBytes = 4096
+	earlyBytes = 1024
 	// maxUnasked is how many blocks nobody asked for a remote may send in a row.
 	// hypercore 6 sends none, but answers may cross.
 	maxUnasked = 256

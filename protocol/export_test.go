@@ -24,3 +24,6 @@ func Debug(e *Engine, dk [32]byte) string {
 	}
 	return out
 }
+
+// Maps is what the maps of a stream's remote cost.
+func Maps(s *Stream) int64 { return s.maps.Load() }

@@ -90,6 +90,7 @@ func (sw *swarm) forgetRegion(c *channel) bool {
 		start := r.n * regionBlocks
 		if r.answered && sw.f.NextMissing(start) >= start+regionBlocks {
 			c.peer.Forget(start, start+regionBlocks)
+			c.refund(&c.regions[i])
 			c.regions = slices.Delete(c.regions, i, i+1)
 			return true
 		}
@@ -113,7 +114,14 @@ func (c *channel) onHave(body []byte) error {
 	switch {
 	case !m.HasBitfield:
 		c.setLength(m.Start + m.Length)
-		c.eachRegion(m.Start, m.Start+m.Length, func(start, end uint64) { c.peer.Have(start, end) })
+		c.eachRegion(m.Start, m.Start+m.Length, func(r *region, start, end uint64) {
+			// It costs something where nothing was announced nearby.
+			page := start &^ (pageBlocks - 1)
+			_, near := c.peer.HasBetween(page, page+pageBlocks)
+			if near || c.pay(r, pageCost) {
+				c.peer.Have(start, end)
+			}
+		})
 	case m.Length <= 1:
 		// The whole map at once: peers before 6.23.
 		c.whole = true
@@ -161,29 +169,77 @@ func (c *channel) setLength(n uint64) {
 
 // eachRegion calls fn for the parts of a range that lie in regions asked for.
 // sw.mu held.
-func (c *channel) eachRegion(start, end uint64, fn func(start, end uint64)) {
-	for _, r := range c.regions {
+func (c *channel) eachRegion(start, end uint64, fn func(r *region, start, end uint64)) {
+	for i := range c.regions {
+		r := &c.regions[i]
 		lo := r.n * regionBlocks
 		if a, b := max(start, lo), min(end, lo+regionBlocks); a < b {
-			fn(a, b)
+			fn(r, a, b)
 		}
 	}
+}
+
+const (
+	// pageBlocks is how many blocks a page of a map has, see package bitfield. A
+	// page that is all ones or zeros takes no memory, another one pageCost.
+	pageBlocks = 8192
+	pageCost   = 1280
+)
+
+// pay accounts for bytes of a map; false if the remote's maps are too large
+// already. sw.mu held.
+func (c *channel) pay(r *region, bytes int) bool {
+	if r.cost+bytes > r.checked+16*pageCost {
+		// Pages may have become whole: look.
+		start, mixed := r.n*regionBlocks, 0
+		for p := start; p < start+regionBlocks; p += pageBlocks {
+			if n := c.peer.Count(p, p+pageBlocks); n > 0 && n < pageBlocks {
+				mixed++
+			}
+		}
+		c.refund(r)
+		r.cost = mixed * pageCost
+		r.checked = r.cost
+		c.s.maps.Add(int64(r.cost))
+	}
+	bytes = min(bytes, max(0, regionMost-r.cost))
+	if c.s.maps.Add(int64(bytes)) > maxMaps && bytes > 0 {
+		c.s.maps.Add(-int64(bytes))
+		return false
+	}
+	r.cost += bytes
+	return true
+}
+
+// refund ends the account of a region. sw.mu held.
+func (c *channel) refund(r *region) {
+	c.s.maps.Add(-int64(r.cost))
+	r.cost = 0
 }
 
 // setBits replaces the remote's map from start on, length blocks, by a run-length
 // coded bitfield. Its cost is that of the code. sw.mu held.
 func (c *channel) setBits(start, length uint64, code []byte) error {
 	at := start
+	c.eachRegion(start, start+length, func(r *region, a, b uint64) {
+		if b-a == regionBlocks {
+			c.refund(r)
+		}
+	})
 	runs := wire.NewRuns(code, int(length/8))
 	for runs.Next() {
 		r := runs.Run()
 		end := at + 8*uint64(r.Len)
-		c.eachRegion(at, end, func(a, b uint64) {
+		c.eachRegion(at, end, func(reg *region, a, b uint64) {
 			switch {
 			case r.Literal != nil:
-				c.peer.HaveBits(a, r.Literal[(a-at)/8:(b-at)/8])
+				if c.pay(reg, int(b-a)/8+pageCost) {
+					c.peer.HaveBits(a, r.Literal[(a-at)/8:(b-at)/8])
+				}
 			case r.Fill != 0:
-				c.peer.Have(a, b)
+				if c.pay(reg, pageCost) {
+					c.peer.Have(a, b)
+				}
 			default:
 				c.peer.Forget(a, b)
 			}
@@ -193,7 +249,7 @@ func (c *channel) setBits(start, length uint64, code []byte) error {
 	if err := runs.Err(); err != nil {
 		return err
 	}
-	c.eachRegion(at, start+length, func(a, b uint64) { c.peer.Forget(a, b) })
+	c.eachRegion(at, start+length, func(_ *region, a, b uint64) { c.peer.Forget(a, b) })
 	c.setLength(c.peer.Announced())
 	return nil
 }

@@ -407,3 +407,50 @@ func TestHugeAnnouncements(t *testing.T) {
 		x.conn.Close()
 	})
 }
+
+// TestRaggedMaps: a remote that announces ragged maps on many feeds does not make us keep more than
+// the bound, and honest sources still serve.
+func TestRaggedMaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		ragged := wire.EncodeRLE([]byte{}, bytes.Repeat([]byte{0xaa}, 131072))
+		const feeds = 300 // 40 MiB
+		var keys []feed.Key
+		for range feeds {
+			f := a.create(1)
+			keys = append(keys, f.Key())
+			b.clone(f.Key(), true)
+		}
+		x := dial(t, b, "ragged", protocol.StreamOptions{})
+		go func() {
+			for {
+				if _, err := x.r.Next(); err != nil {
+					return
+				}
+			}
+		}()
+		nonce := bytes.Repeat([]byte{7}, wire.NonceLen)
+		for i, k := range keys {
+			c := protocol.Capability(k, x.id, x.peer, nonce)
+			x.send(wire.AppendFeed(nil, uint64(i), wire.Feed{DiscoveryKey: k.Discovery(), Nonce: nonce, Capability: c[:]}))
+			x.send(wire.AppendHandshake(nil, uint64(i), wire.Handshake{Live: true}))
+		}
+		time.Sleep(time.Second)
+		for i := range keys {
+			x.send(wire.AppendHave(nil, uint64(i), wire.Have{Length: 1 << 20, HasBitfield: true, Bitfield: ragged}))
+		}
+		time.Sleep(time.Second)
+		if n := protocol.Maps(x.s); n > 16<<20 || n < 15<<20 {
+			t.Error("maps:", n)
+		}
+		if st := x.s.Stats(); st.Ended || st.Feeds != feeds {
+			t.Error(st)
+		}
+		x.s.Close()
+		<-x.done
+		if n := protocol.Maps(x.s); n != 0 {
+			t.Error("maps after the end:", n)
+		}
+		x.conn.Close()
+	})
+}

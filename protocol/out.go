@@ -80,6 +80,17 @@ func (o *outbox) piece(s *wire.Slab) bool {
 	return true
 }
 
+// await waits until no piece is waiting, so that of large blocks only one is in
+// memory besides the one that is being written.
+func (o *outbox) await() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.pieces) > 0 && !o.closed {
+		o.space.Wait()
+	}
+	return !o.closed
+}
+
 // size is how large a piece should be.
 func (o *outbox) size() int {
 	o.mu.Lock()

@@ -111,6 +111,9 @@ func (sv *server) room(n int) bool {
 		}
 	}
 	if sv.piece == nil {
+		if n > sendBuffer && !sv.s.out.await() {
+			return false
+		}
 		sv.piece = wire.NewSlab(max(sv.target, n))
 	}
 	return true
@@ -299,6 +302,13 @@ func (sv *server) data(c *channel, p *feed.Proof) bool {
 // remember marks what the remote has once it has taken an answer in. Native
 // remotes take every answer in, in order; hypercore 6 may not.
 func (c *channel) remember(p *feed.Proof) {
+	if p.Index != c.lastBlock+1 {
+		if c.jumps++; c.jumps > marksReset {
+			c.marks.Clear()
+			c.jumps = 0
+		}
+	}
+	c.lastBlock = p.Index
 	merkle.SetNode(&c.marks, 2*p.Index)
 	for i := range p.Nodes {
 		merkle.SetNode(&c.marks, p.Nodes[i].Index)

@@ -47,6 +47,7 @@ type Stream struct {
 
 	born       time.Time     // constant
 	pending    atomic.Int64  // bytes in inbox
+	maps       atomic.Int64  // what the have-maps of the remote may take
 	resets     atomic.Int32  // channels opened anew after a proof did not add up
 	remoteLive atomic.Bool   // the remote's Handshake said live
 	taken      chan struct{} // inbox became shorter; capacity 1

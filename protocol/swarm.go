@@ -134,6 +134,9 @@ func (sw *swarm) leave(c *channel) {
 	sw.channels = slices.Delete(sw.channels, i, i+1)
 	if c.peer != nil {
 		sw.table.RemovePeer(c.peer)
+		for i := range c.regions {
+			c.refund(&c.regions[i])
+		}
 		c.peer = nil
 		c.specials = nil
 		if sw.table.Peers() == 0 {
