@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/discovery"
 )
 
 const bootstrapHelp = `
@@ -28,6 +30,9 @@ func newBootstrap(a *app) *cobra.Command {
 		Short: "Run a DHT server for a network of your own",
 		Long:  text(bootstrapHelp),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if nf.network == discovery.NetworkAmino || nf.network == discovery.NetworkNone {
+				return usagef("a bootstrap node serves a network of your own; name it with --network NAME")
+			}
 			if !c.Flags().Changed("listen") {
 				nf.listen = []string{
 					"/ip4/0.0.0.0/tcp/" + bootstrapPort, "/ip4/0.0.0.0/udp/" + bootstrapPort + "/quic-v1",

@@ -162,6 +162,9 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if cl.f, err = cl.n.open(ctx, cl.dir, feed.Options{Key: o.key, Sparse: len(o.wanted) > 0}); err != nil {
 		return fmt.Errorf("clone into %s: %w", cl.dir, err)
 	}
+	if cl.f.Writable() {
+		return hint(fmt.Errorf("this feed is your own, in %s: there is nothing to clone", cl.dir), "hypercore seed %s", cl.name)
+	}
 	before, err := control.NewLocal(control.OpenFeed{Feed: cl.f}, nil).Info(ctx)
 	if err != nil {
 		return err
@@ -259,6 +262,9 @@ func (cl *cloning) run(ctx context.Context) error {
 			if s.have != last.have {
 				settled = time.Time{}
 			}
+		}
+		if err := s.stats.Err; err != nil && ctx.Err() == nil { // the disk, or a fork: no peer can help
+			return err
 		}
 		if cl.a.json && now.Sub(told) >= time.Second && s != last {
 			told = now

@@ -46,6 +46,9 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 		slot.Close()
 		return nil, fmt.Errorf("start a node: %w", err)
 	}
+	if st := n.Status(); st.Network != discovery.NetworkAmino && st.Network != discovery.NetworkNone && len(cfg.Bootstrap)+len(cfg.Peers) == 0 && !cfg.Server {
+		a.say("note: without --bootstrap, network %s is only found in the LAN", st.Network)
+	}
 	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), flags: flags}
 	if err := r.hold.serveNode(slot, r.info); err != nil {
 		return nil, errors.Join(err, r.Close())

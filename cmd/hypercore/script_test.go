@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,8 @@ func params(dir string) testscript.Params {
 			"sameid":     sameID,
 			"emptydir":   emptyDir,
 			"copydir":    copyDir,
+			"freeport":   freePort,
+			"jsonfield":  jsonField,
 			"smalldisk":  smallDisk,
 		},
 		Condition:           condition,
@@ -218,4 +221,21 @@ func sameHash(ts *testscript.TestScript, neg bool, args []string) {
 // copydir FROM TO
 func copyDir(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
+}
+
+// freeport VAR: a TCP port that nobody listens on.
+func freePort(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(l.Close())
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	ts.Setenv(args[0], port)
+}
+
+// jsonfield VAR FILE FIELD
+func jsonField(ts *testscript.TestScript, _ bool, args []string) {
+	var m map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &m))
+	ts.Setenv(args[0], fmt.Sprint(m[args[2]]))
 }
