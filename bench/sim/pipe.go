@@ -147,8 +147,9 @@ type segment struct {
 }
 
 func newHalf(n *pipeNet) *half {
-	// Twice the product of bandwidth and round trip: what a tuned TCP allows.
-	window := int(4 * n.bytesPerSecond * n.delay.Seconds())
+	// What is on its way at full rate, and a queue half as long, as behind a TCP
+	// that does not fill buffers.
+	window := int(1.5 * n.bytesPerSecond * n.delay.Seconds())
 	return &half{net: n, window: max(window, 1<<20), changed: make(chan struct{}), free: time.Now()}
 }
 

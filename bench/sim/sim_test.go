@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -238,8 +239,41 @@ func pipeHost(t *testing.T, nw *pipeNet, i int) host.Host {
 	return h
 }
 
+// bare is the share of the path that one stream of the same hosts reaches with
+// nothing to do but carry bytes.
+func bare(t *testing.T, mbit int, a, b host.Host) float64 {
+	t.Helper()
+	ctx := context.Background()
+	a.SetStreamHandler("/bench/bare", func(s network.Stream) {
+		defer s.Close()
+		io.CopyN(s, zeros{}, int64(*pathFlag)<<20)
+	})
+	if err := b.Connect(ctx, addrInfo(a)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	s, err := b.NewStream(ctx, a.ID(), "/bench/bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, s)
+	if err != nil || n != int64(*pathFlag)<<20 {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	return float64(n) * 8 / 1e6 / time.Since(start).Seconds() / float64(mbit)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
 func path(t *testing.T, mbit int, a, b host.Host) {
 	wall := wallClock()
+	t.Logf("one bare stream: %.2f of the path; wall %v", bare(t, mbit, a, b), wall())
 	source := join(t, a, feed.Key{})
 	sum := source.fill(t, *pathFlag)
 	source.share(t)
