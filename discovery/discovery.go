@@ -73,6 +73,10 @@ func New(h host.Host, cfg Config) (*Discovery, error) {
 		return nil, errors.Join(fmt.Errorf("discovery: joining network %q: %w", cfg.Network, err), d.Close())
 	}
 	d.wg.Go(d.schedule)
+	if cfg.Server && cfg.Store != nil {
+		d.loadBook()
+		d.wg.Go(d.keepBook)
+	}
 	return d, nil
 }
 

@@ -192,9 +192,30 @@ func TestBootstrapLastAndRestarted(t *testing.T) {
 	// that knows only the bootstrap node, must find the seeder.
 	reader.stop(t)
 	boot.stop(t)
-	boot = startBoot()
+	startBoot()
 	newcomer := join(t, cfg)
 	t.Logf("bootstrap restarted: found after %v", await(t, newcomer.Lookup(t.Context(), topic), seeder.ID(), 8*time.Second))
+}
+
+// A server with a store still knows, after a restart, where the providers
+// are whose records it holds.
+func TestServerRemembersAddresses(t *testing.T) {
+	t.Parallel()
+	id, store := key(t), dssync.MutexWrap(ds.NewMapDatastore())
+	boot := join(t, discovery.Config{Server: true, Store: store}, libp2p.Identity(id))
+	addrs := boot.Addrs()
+	cfg := discovery.Config{Bootstrap: []peer.AddrInfo{boot.info()}}
+	seeder := join(t, cfg)
+	topic := random(t)
+	if err := seeder.Announce(topic); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "announced", func() bool { return seeder.Status(topic).Overlays[0].Holders > 0 })
+	time.Sleep(100 * time.Millisecond)
+	seeder.stop(t)
+	boot.stop(t)
+	join(t, discovery.Config{Server: true, Store: store}, libp2p.Identity(id), libp2p.ListenAddrs(addrs...))
+	await(t, join(t, cfg).Lookup(t.Context(), topic), seeder.ID(), 8*time.Second)
 }
 
 // A provider that vanished must not keep the next one from being found.

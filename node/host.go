@@ -7,15 +7,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	ds "github.com/ipfs/go-datastore"
-	"github.com/ipfs/go-datastore/namespace"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
-	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -57,7 +54,7 @@ type hosting struct {
 }
 
 // newHost makes the node's host, or wraps the application's.
-func newHost(cfg Config, key crypto.PrivKey, store ds.Batching) (*hosting, error) {
+func newHost(cfg Config, key crypto.PrivKey) (*hosting, error) {
 	if cfg.Host != nil {
 		return &hosting{host: cfg.Host, loopback: loopbackOnly(cfg.Host.Network().ListenAddresses())}, nil
 	}
@@ -72,7 +69,7 @@ func newHost(cfg Config, key crypto.PrivKey, store ds.Batching) (*hosting, error
 			hs.gate.allowPrivate(info.ID)
 		}
 	}
-	opts, err := hs.options(cfg, key, store, listen)
+	opts, err := hs.options(cfg, key, listen)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +85,7 @@ func newHost(cfg Config, key crypto.PrivKey, store ds.Batching) (*hosting, error
 	return hs, nil
 }
 
-func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, listen []ma.Multiaddr) ([]libp2p.Option, error) {
+func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr) ([]libp2p.Option, error) {
 	rm, err := cfg.resources(protocolIDs())
 	if err != nil {
 		return nil, fmt.Errorf("node: resource manager: %w", err)
@@ -123,15 +120,6 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, store ds.Batching, li
 		opts = append(opts, libp2p.PrometheusRegisterer(cfg.Registerer))
 	} else {
 		opts = append(opts, libp2p.DisableMetrics())
-	}
-	if cfg.Server && cfg.Dir != "" {
-		// A DHT server keeps the addresses of providers in its peerstore:
-		// after a restart its records would be without.
-		ps, err := pstoreds.NewPeerstore(context.Background(), namespace.Wrap(store, ds.NewKey("/peers")), pstoreds.DefaultOpts())
-		if err != nil {
-			return nil, fmt.Errorf("node: opening the peerstore: %w", err)
-		}
-		opts = append(opts, libp2p.Peerstore(ps))
 	}
 	switch {
 	case hs.loopback:

@@ -99,7 +99,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			return nil, err
 		}
 	}
-	if n.hosting, err = newHost(cfg, key, n.store); err != nil {
+	if n.hosting, err = newHost(cfg, key); err != nil {
 		return nil, err
 	}
 	n.host = n.hosting.host

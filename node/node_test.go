@@ -432,7 +432,7 @@ func TestOwnHostAndRouting(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.Network().ListenAddresses()) == 0 || kad.Context().Err() != nil {
+	if len(h.Network().ListenAddresses()) == 0 || kad.Ping(t.Context(), boot.ID()) != nil {
 		t.Error("the application's host or DHT was closed")
 	}
 	for _, id := range h.Mux().Protocols() {
