@@ -94,6 +94,9 @@ const (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
+	for _, dir := range removeLater {
+		os.RemoveAll(dir)
+	}
 	if *updateTable {
 		if err := writeTable("README.md"); err != nil {
 			fmt.Fprintln(os.Stderr, "interop:", err)

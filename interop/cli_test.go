@@ -1,0 +1,179 @@
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const byCommand = "The command line"
+
+// built makes the command once.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "hypercore-interop")
+	if err != nil {
+		return "", err
+	}
+	removeLater = append(removeLater, dir)
+	file := filepath.Join(dir, "hypercore")
+	out, err := exec.Command("go", "build", "-o", file, "github.com/go-hypercore/hypercore/cmd/hypercore").CombinedOutput()
+	if err != nil {
+		os.Stderr.Write(out)
+	}
+	return file, err
+})
+
+// removeLater are directories that live as long as the test process.
+var removeLater []string
+
+// command prepares the binary with a home of its own.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	file, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(file, args...)
+	cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+t.TempDir(), "HYPERCORE_NETWORK=none")
+	return cmd
+}
+
+// run runs a command that must succeed and returns what it prints.
+func run(t *testing.T, stdin []byte, args ...string) []byte {
+	t.Helper()
+	cmd := command(t, args...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("hypercore %q: %v\n%s", args, err, stderr.Bytes())
+	}
+	return out
+}
+
+func runJSON(t *testing.T, v any, args ...string) {
+	t.Helper()
+	out := run(t, nil, append(args, "--json")...)
+	if err := json.Unmarshal(out, v); err != nil {
+		t.Fatalf("hypercore %q: %q: %v", args, out, err)
+	}
+}
+
+// TestCommands runs the binary on directories of npm and against npm over TCP.
+func TestCommands(t *testing.T) {
+	d := js(t)
+
+	cases(t, byCommand, "info, verify, cat and append on a directory of npm", versions, func(t *testing.T, v string) {
+		dir := t.TempDir()
+		n := d.open(t, v, dir, npmOpts{})
+		n.generate(t, small, 100, 9)
+		n.refresh(t)
+		sum := n.digest(t)
+		n.close(t)
+
+		var info struct {
+			Key                string
+			Length, ByteLength uint64
+			Downloaded         uint64
+			Writable           bool
+		}
+		runJSON(t, &info, "info", dir)
+		if info.Key != n.Key || info.Length != 100 || info.ByteLength != n.ByteLength || !info.Writable || info.Downloaded != 100 {
+			t.Fatalf("info: %+v", info)
+		}
+		var verify struct {
+			Length, Present, Missing, Invalid uint64
+			Signature, SHA256                 string
+		}
+		runJSON(t, &verify, "verify", dir)
+		if verify.Present != 100 || verify.Invalid != 0 || verify.Signature != "valid" || verify.SHA256 != sum.SHA256 {
+			t.Fatalf("verify: %+v", verify)
+		}
+		if want := bytes.Join(small.blocks(0, 100), nil); !bytes.Equal(run(t, nil, "cat", dir), want) {
+			t.Fatal("cat differs")
+		}
+		run(t, []byte("one\ntwo\n"), "append", dir, "--lines")
+		n = d.open(t, v, dir, npmOpts{})
+		if n.Length != 102 {
+			t.Fatalf("npm sees %d blocks", n.Length)
+		}
+		n.audit(t)
+		n.verify(t)
+		n.close(t)
+	})
+
+	cases(t, byCommand, "seed --tcp-listen: npm downloads", wireVersions, func(t *testing.T, v string) {
+		dir := filepath.Join(t.TempDir(), "feed")
+		key := string(bytes.TrimSpace(run(t, nil, "create", dir)))
+		run(t, bytes.Repeat([]byte("a line\n"), 500), "append", dir, "--lines")
+		port := seed(t, dir)
+		c := d.open(t, v, t.TempDir(), npmOpts{Key: key})
+		d.call(t, "dial", obj{"port": port, "feeds": []int{c.Feed}, "opts": obj{"live": true}}, nil)
+		c.until(t, 500, 500)
+		c.audit(t)
+		c.verify(t)
+		c.close(t)
+	})
+
+	cases(t, byCommand, "clone --tcp: from npm", wireVersions, func(t *testing.T, v string) {
+		s := d.open(t, v, t.TempDir(), npmOpts{})
+		s.generate(t, small, 500, 50)
+		var server struct{ Port int }
+		d.call(t, "listen", obj{"feeds": []int{s.Feed}, "opts": obj{"live": true}}, &server)
+		dir := filepath.Join(t.TempDir(), "copy")
+		run(t, nil, "clone", s.Key, dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp", "127.0.0.1:"+strconv.Itoa(server.Port), "--timeout", "30s")
+		n := d.open(t, v, dir, npmOpts{})
+		n.audit(t)
+		n.verify(t)
+		sameDigest(t, "the clone", n.digest(t), s.digest(t))
+		n.close(t)
+		s.close(t)
+	})
+}
+
+var listening = regexp.MustCompile(`listening for JavaScript peers on 127\.0\.0\.1:(\d+)`)
+
+// seed runs hypercore seed for the directory and returns its TCP port.
+func seed(t *testing.T, dir string) int {
+	t.Helper()
+	cmd := command(t, "seed", dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp-listen", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ports := make(chan int, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+				port, _ := strconv.Atoi(m[1])
+				ports <- port
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGINT)
+		<-done
+		cmd.Wait()
+	})
+	select {
+	case port := <-ports:
+		return port
+	case <-time.After(20 * time.Second):
+		t.Fatal("seed does not say where it listens")
+		return 0
+	}
+}
