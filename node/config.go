@@ -127,6 +127,24 @@ func loopbackOnly(as []ma.Multiaddr) bool {
 	return len(as) > 0
 }
 
+// wide tells whether the network reaches over the internet. One that is
+// entered through private addresses is taken for one without a NAT in it,
+// where every node may serve.
+func (c Config) wide() bool {
+	switch c.Network {
+	case "", discovery.NetworkAmino:
+		return true
+	}
+	for _, info := range c.Bootstrap {
+		for _, a := range info.Addrs {
+			if _, err := manet.ToIP(a); err != nil || !isPrivate(a) && !manet.IsIPLoopback(a) {
+				return true // a public address, or a name
+			}
+		}
+	}
+	return false
+}
+
 // onlyLoopback keeps the loopback addresses of peers, dropping those that
 // have none.
 func onlyLoopback(in []peer.AddrInfo) []peer.AddrInfo {

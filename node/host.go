@@ -139,7 +139,7 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 		opts = append(opts, libp2p.EnableAutoRelayWithPeerSource(hs.relays,
 			autorelay.WithMinCandidates(1), autorelay.WithNumRelays(2),
 			autorelay.WithBootDelay(relayDelay), autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(2*time.Second)))
-		if public, _ := interfaces(); !public {
+		if public, _ := interfaces(); !public && cfg.wide() {
 			// There is a NAT. AutoNAT takes a quarter of a minute to say so,
 			// and without a relay nobody can reach this node until then. If
 			// the router maps a port, that address is announced beside it.
