@@ -145,6 +145,7 @@ func lie(ref, other *reference, in []byte) merkle.Node {
 // only held nodes, each once, and remote never holds what local does not.
 func FuzzProveRun(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff}, uint64(3), uint64(4), uint64(0), uint64(0))
+	f.Add([]byte("X2220\xbe00000\xbe"), uint64(3), uint64(4), uint64(5), uint64(211))
 	f.Add([]byte{0x50, 0x12, 0xff, 0, 0xf0}, uint64(1), uint64(2), uint64(0b10010), uint64(1))
 	f.Add([]byte{0xff, 0x80}, uint64(1)<<60, uint64(1)<<63, uint64(1)<<63-1, uint64(3))
 	f.Fuzz(func(t *testing.T, set []byte, start, n, first, last uint64) {
