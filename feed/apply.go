@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
 
-// maxBatch is the number of proofs that are verified without letting go of the
-// lock: readers wait that long, below a millisecond.
-const maxBatch = 128
+// maxBatch is the number of blocks after which the lock is let go of: readers wait
+// that long, below a millisecond. A run is verified as a whole.
+const maxBatch = 256
 
 // applyState is what Apply needs again and again. Guarded by wmu.
 type applyState struct {
@@ -21,11 +22,20 @@ type applyState struct {
 	join     []byte
 }
 
-// placed is a value that was verified, and where it belongs.
+// placed is blocks that were verified, neighbours, and where they belong.
 type placed struct {
-	index, off uint64
-	value      []byte
+	index, n, off uint64
+	value         []byte
 }
+
+// hashed is the leaves of a batch of proofs.
+type hashed struct {
+	nodes []merkle.Node
+	vals  [][]byte
+	first []int // by proof: its first leaf; and the number of leaves
+}
+
+var hashedPool = sync.Pool{New: func() any { return new(hashed) }}
 
 // Apply is the one door for blocks and nodes from elsewhere: it verifies each
 // proof up to a node that is held or to roots that the writer signed, and stores
@@ -48,15 +58,18 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 	if err := f.tryAgain(false); err != nil {
 		return 0, err
 	}
-	hashed := leaves(len(batch))
-	defer leafPool.Put(hashed)
-	hashValues(*hashed, batch)
+	h := hashedPool.Get().(*hashed)
+	defer h.release()
+	h.hash(batch)
 
 	for n < len(batch) && err == nil {
-		end := min(n+maxBatch, len(batch))
+		end := n + 1
+		for end < len(batch) && h.first[end+1]-h.first[n] <= maxBatch {
+			end++
+		}
 		var k int
 		f.wmu.Lock()
-		k, err = f.applySome(batch[n:end], (*hashed)[n:end])
+		k, err = f.applySome(batch[n:end], h, n)
 		f.wmu.Unlock()
 		n += k
 		f.dispatch()
@@ -72,26 +85,77 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 	return n, err
 }
 
-// hashValues computes the leaves of the values.
-func hashValues(nodes []merkle.Node, batch []Proof) {
+// hash computes the leaves of the values, on all cores.
+func (h *hashed) hash(batch []Proof) {
 	total := 0
 	for i := range batch {
-		total += len(batch[i].Value)
-	}
-	leaf := func(i int) {
-		if p := &batch[i]; p.Value != nil && p.Index < merkle.MaxLength {
-			nodes[i] = merkle.Leaf(p.Index, p.Value)
+		p := &batch[i]
+		h.first = append(h.first, len(h.nodes))
+		if p.Value == nil || p.malformed() != "" {
+			continue // verify will tell
 		}
+		if p.Sizes == nil {
+			h.add(p.Index, p.Value)
+		}
+		at := uint64(0)
+		for k, size := range p.Sizes {
+			h.add(p.Index+uint64(k), p.Value[at:at+size])
+			at += size
+		}
+		total += len(p.Value)
 	}
-	grain := len(batch)
+	h.first = append(h.first, len(h.nodes))
+	grain := len(h.vals)
 	if total >= parallelBytes {
-		grain = max(1, len(batch)*(parallelBytes/2)/total)
+		grain = max(1, len(h.vals)*(parallelBytes/2)/total)
 	}
-	parallel(len(batch), grain, leaf)
+	parallel(len(h.vals), grain, func(i int) { h.nodes[i] = merkle.Leaf(h.nodes[i].Index, h.vals[i]) })
 }
 
-// applySome verifies, writes and accounts for a part of a batch. wmu is held.
-func (f *Feed) applySome(batch []Proof, hashed []merkle.Node) (n int, err error) {
+// add notes a value whose leaf is to be computed; the node's number is the
+// block's until then.
+func (h *hashed) add(block uint64, value []byte) {
+	h.nodes = append(h.nodes, merkle.Node{Index: block})
+	h.vals = append(h.vals, value)
+}
+
+func (h *hashed) release() {
+	clear(h.vals) // they are the caller's
+	h.nodes, h.vals, h.first = h.nodes[:0], h.vals[:0], h.first[:0]
+	hashedPool.Put(h)
+}
+
+// malformed returns what is wrong with the form of a proof, "" if nothing is.
+func (p *Proof) malformed() string {
+	n := max(1, uint64(len(p.Sizes)))
+	switch {
+	case p.Index >= MaxLength || n > MaxLength-p.Index:
+		return fmt.Sprintf("feeds have at most %d blocks here", uint64(MaxLength))
+	case p.Signature != nil && len(p.Signature) != sigSize:
+		return fmt.Sprintf("a signature of %d bytes", len(p.Signature))
+	case len(p.Value) > maxValue:
+		return fmt.Sprintf("%d bytes", len(p.Value))
+	case p.Sizes == nil:
+		return ""
+	case p.Value == nil || len(p.Sizes) == 0 || len(p.Sizes) > merkle.MaxRun:
+		return fmt.Sprintf("a run of %d blocks", len(p.Sizes))
+	}
+	left := uint64(len(p.Value))
+	for _, size := range p.Sizes {
+		if size > left {
+			return "a run whose sizes are not those of its blocks"
+		}
+		left -= size
+	}
+	if left > 0 {
+		return "a run whose sizes are not those of its blocks"
+	}
+	return ""
+}
+
+// applySome verifies, writes and accounts for a part of a batch, from proof at
+// on. wmu is held.
+func (f *Feed) applySome(batch []Proof, h *hashed, at int) (n int, err error) {
 	a := &f.apply
 	a.placed = a.placed[:0]
 
@@ -101,7 +165,7 @@ func (f *Feed) applySome(batch []Proof, hashed []merkle.Node) (n int, err error)
 		err = fmt.Errorf("%w: not finalized", ErrStatic)
 	}
 	for n < len(batch) && err == nil {
-		if err = f.verify(&batch[n], &hashed[n]); err == nil {
+		if err = f.verify(&batch[n], h.nodes[h.first[at+n]:h.first[at+n+1]]); err == nil {
 			n++
 		}
 	}
@@ -129,32 +193,39 @@ func (f *Feed) applySome(batch []Proof, hashed []merkle.Node) (n int, err error)
 	return n, err
 }
 
-// verify checks one proof and stores its nodes. The value is put on the list of
-// those to be written. mu held.
-func (f *Feed) verify(p *Proof, leaf *merkle.Node) error {
-	a := &f.apply
-	if p.Index >= MaxLength {
-		return &ProofError{Index: p.Index, Reason: fmt.Sprintf("feeds have at most %d blocks here", uint64(MaxLength))}
+// climb runs the Verifier over a proof. mu held.
+func (f *Feed) climb(p *Proof, leaves []merkle.Node, through bool) error {
+	v, res := &f.apply.verifier, &f.apply.result
+	v.Length = f.acc.Len()
+	var err error
+	if p.Sizes != nil {
+		err = v.VerifyRun(merkle.Run{Start: p.Index, Leaves: leaves, Nodes: p.Nodes, Through: through}, res)
+	} else {
+		mp := merkle.Proof{Block: p.Index, Nodes: p.Nodes, Through: through}
+		if p.Value != nil {
+			mp.Leaf = &leaves[0]
+		}
+		err = v.Verify(mp, res)
 	}
-	if len(p.Value) > maxValue {
-		return &ProofError{Index: p.Index, Reason: fmt.Sprintf("a block of %d bytes", len(p.Value))}
-	}
-	if p.Signature != nil && len(p.Signature) != sigSize {
-		return &ProofError{Index: p.Index, Reason: fmt.Sprintf("a signature of %d bytes", len(p.Signature))}
-	}
-	mp := merkle.Proof{Block: p.Index, Nodes: p.Nodes}
-	if p.Value != nil {
-		mp.Leaf = leaf
-	}
-	a.verifier.Length = f.acc.Len()
-	res := &a.result
-	err := a.verifier.Verify(mp, res)
 	if rerr := f.tree.takeErr(); rerr != nil {
 		return f.nodeError(rerr)
 	}
 	if err != nil {
 		return &ProofError{Index: p.Index, Reason: "it does not add up", Err: err}
 	}
+	return nil
+}
+
+// verify checks one proof and stores its nodes. The value is put on the list of
+// those to be written. mu held.
+func (f *Feed) verify(p *Proof, leaves []merkle.Node) error {
+	if m := p.malformed(); m != "" {
+		return &ProofError{Index: p.Index, Reason: m}
+	}
+	if err := f.climb(p, leaves, false); err != nil {
+		return err
+	}
+	res := &f.apply.result
 	if !res.Trusted {
 		if err := f.upgrade(p, res); err != nil {
 			return err
@@ -167,7 +238,7 @@ func (f *Feed) verify(p *Proof, leaf *merkle.Node) error {
 		}
 		f.store(res.Store)
 		if res.Surplus > 0 && p.Signature != nil {
-			if err := f.verifyThrough(p, mp); err != nil {
+			if err := f.verifyThrough(p, leaves); err != nil {
 				return err
 			}
 		}
@@ -189,6 +260,9 @@ const maxValue = 8 << 20
 // held is the Verifier's view of the tree. mu held.
 func (f *Feed) held(n uint64) (merkle.Node, bool) { return f.tree.get(n) }
 
+// treeWord is the same for 64 nodes. mu held.
+func (f *Feed) treeWord(n uint64) uint64 { return f.image.Tree.Word(n) }
+
 // store adds nodes to the tree. mu held.
 func (f *Feed) store(list []merkle.Node) {
 	for i := range list {
@@ -198,14 +272,13 @@ func (f *Feed) store(list []merkle.Node) {
 
 // verifyThrough looks at what a trusted proof brought beyond what it needed: the
 // roots and the signature of a length that may be greater, or may contradict.
-func (f *Feed) verifyThrough(p *Proof, mp merkle.Proof) error {
-	mp.Through = true
-	err := f.apply.verifier.Verify(mp, &f.apply.result)
-	if rerr := f.tree.takeErr(); rerr != nil {
-		return f.nodeError(rerr)
-	}
-	if err != nil || f.apply.result.Trusted {
+func (f *Feed) verifyThrough(p *Proof, leaves []merkle.Node) error {
+	err := f.climb(p, leaves, true)
+	if errors.Is(err, ErrInvalidProof) || err == nil && f.apply.result.Trusted {
 		return nil // the block is trusted anyway
+	}
+	if err != nil {
+		return err
 	}
 	err = f.upgrade(p, &f.apply.result)
 	if errors.Is(err, ErrInvalidProof) || errors.Is(err, ErrUnlinked) {
@@ -275,18 +348,34 @@ func (f *Feed) signedAt(length uint64) bool {
 	return ok && err == nil
 }
 
-// reserve finds the place of a verified value. mu held.
+// reserve finds the place of verified values that are not here yet. mu held.
 func (f *Feed) reserve(p *Proof) error {
-	if f.image.Data.Get(p.Index) {
-		f.stats.duplicates++
-		return nil
+	one := [1]uint64{uint64(len(p.Value))}
+	sizes := p.Sizes
+	if sizes == nil {
+		sizes = one[:]
 	}
-	off, err := f.offset(p.Index)
-	if err != nil {
-		return err
+	data := &f.image.Data
+	end := p.Index + uint64(len(sizes))
+	value := p.Value
+	for i := p.Index; i < end; {
+		skip := data.Get(i)
+		n, size := uint64(0), uint64(0)
+		for ; i+n < end && data.Get(i+n) == skip; n++ {
+			size += sizes[i+n-p.Index]
+		}
+		if skip {
+			f.stats.duplicates += n
+		} else {
+			off, err := f.offset(i)
+			if err != nil {
+				return err
+			}
+			f.apply.placed = append(f.apply.placed, placed{i, n, off, value[:size:size]})
+			f.memo = memo{i + n, off + size, true}
+		}
+		i, value = i+n, value[size:]
 	}
-	f.apply.placed = append(f.apply.placed, placed{p.Index, off, p.Value})
-	f.memo = memo{p.Index + 1, off + uint64(len(p.Value)), true}
 	return nil
 }
 
@@ -354,7 +443,7 @@ func (f *Feed) place() {
 	for i := 0; i < len(a.placed); {
 		start, end, bytes := a.placed[i].index, a.placed[i].index, 0
 		for ; i < len(a.placed) && a.placed[i].index == end; i++ {
-			end++
+			end += a.placed[i].n
 			bytes += len(a.placed[i].value)
 		}
 		f.image.SetData(start, end, true)

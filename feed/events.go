@@ -15,8 +15,8 @@ type Downloaded struct{ Start, End, Bytes uint64 }
 // Extended: a greater length was proven by a peer.
 type Extended struct{ From, Length uint64 }
 
-// Uploaded: a block was sent to a peer.
-type Uploaded struct{ Index, Bytes uint64 }
+// Uploaded: blocks Start to End-1 were sent to a peer.
+type Uploaded struct{ Start, End, Bytes uint64 }
 
 // Synced: everything up to this length is on the disk.
 type Synced struct{ Length uint64 }
@@ -146,7 +146,7 @@ func (f *Feed) ReportUpload(index, bytes uint64) {
 	f.stats.upBlocks++
 	f.stats.upBytes += bytes
 	if len(f.watchers) > 0 {
-		f.emit(Uploaded{index, bytes})
+		f.emit(Uploaded{index, index + 1, bytes})
 	}
 }
 

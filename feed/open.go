@@ -45,7 +45,7 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	}
 	f := &Feed{st: st, opts: opts, done: make(chan struct{}), acc: new(merkle.Accumulator)}
 	f.hash = f.acc.TreeHash()
-	f.apply.verifier.Held = f.held
+	f.apply.verifier.Held, f.apply.verifier.Word = f.held, f.treeWord
 	f.looping = true // until here nothing is committed
 	err := f.open(ctx)
 	f.looping = false

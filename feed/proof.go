@@ -15,6 +15,10 @@ type Proof struct {
 	// Value is the block's data. Nil: none, then Nodes starts with the leaf. An
 	// empty block is not nil.
 	Value []byte
+	// Sizes, if not nil, makes it a proof of a run: Value holds len(Sizes) blocks
+	// from Index on, one after the other, of these sizes, and Nodes prove them
+	// together (merkle.ProveRun). At most merkle.MaxRun blocks.
+	Sizes []uint64
 	// Nodes are the siblings on the way up, then the roots, see merkle.Prove.
 	Nodes []merkle.Node
 	// Signature is nil or 64 bytes.
@@ -80,6 +84,12 @@ func (f *Feed) prove(index, digest uint64, hash bool, limit uint64, remote merkl
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotLocal, err)
 	}
+	p.Sizes = nil
+	return f.fillProof(index, list, verifiedBy, p)
+}
+
+// fillProof reads the nodes of a proof, and the signature if it has one. mu held.
+func (f *Feed) fillProof(index uint64, list []uint64, verifiedBy uint64, p *Proof) error {
 	p.Index, p.Nodes, p.Signature = index, p.Nodes[:0], p.Signature[:0]
 	for _, n := range list {
 		node, ok := f.tree.get(n)
@@ -145,7 +155,7 @@ func (f *Feed) Digest(i uint64) uint64 {
 	if len(f.links) > 0 {
 		return merkle.Digest(linked{f}, i, top)
 	}
-	return merkle.Digest(&f.tree, i, top)
+	return merkle.Digest(&f.image.Tree, i, top)
 }
 
 // Proof returns block i, if it is here, with the full proof for a reader who has
