@@ -14,7 +14,7 @@ import (
 
 // quiet is how long nothing must happen until a stream counts as one that stays
 // open: many times what an ending stream takes on loopback.
-const quiet = 500 * time.Millisecond
+const quiet = 300 * time.Millisecond
 
 // link is one TCP connection between an engine here and npm.
 type link struct {

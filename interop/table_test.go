@@ -13,7 +13,7 @@ import (
 
 var (
 	updateTable = flag.Bool("update-table", false, "write the table of results into README.md")
-	large       = flag.Bool("large", os.Getenv("INTEROP_LARGE") == "1", "run the cases with feeds of 1 GiB and of 1,200,000 blocks")
+	large       = flag.Bool("large", os.Getenv("INTEROP_LARGE") == "1", "also run what takes minutes: feeds of 1 GiB and of 1,200,000 blocks, 100,000 blocks with every version")
 	roundCount  = flag.Int("rounds", 200, "random rounds between npm and this on one directory")
 )
 
