@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -26,29 +27,45 @@ type harm struct {
 	opts    feed.Options
 	err     error // Open fails with it
 	check   func(t *testing.T, f *feed.Feed)
+	npm     npmState
 }
 
+// npmState is what npm 6.26.0 makes of a damage, for README.md.
+type npmState struct {
+	err      string
+	length   uint64
+	writable bool
+	newKey   bool
+}
+
+var (
+	npmForks    = npmState{writable: true}
+	npmReplaces = npmState{writable: true, newKey: true}
+	npmReads    = npmState{length: 20}
+	npmWrites   = npmState{length: 20, writable: true}
+)
+
 var harms = []harm{
-	{name: "bitfield missing", do: remove("bitfield"), refused: true},
-	{name: "bitfield shorter than its header", do: cut("bitfield", 20), refused: true},
-	{name: "bitfield is a header only", do: cut("bitfield", 32), refused: true},
-	{name: "bitfield is zeros", do: zero("bitfield"), refused: true},
-	{name: "bitfield page size 0", do: patch("bitfield", 5, 0, 0), refused: true},
-	{name: "bitfield cut inside the tree bits", do: cut("bitfield", 32+1024+3), refused: true},
-	{name: "bitfield cut before the tree bits", do: cut("bitfield", 32+1024), refused: true},
-	{name: "key missing, bitfield has pages", do: remove("key"), refused: true},
-	{name: "key short, bitfield has pages", do: cut("key", 31), refused: true},
-	{name: "only key", do: keep("key"), check: empty(false)},
-	{name: "only key and secret_key", do: keep("key", "secret_key"), check: empty(true)},
-	{name: "secret_key missing", do: remove("secret_key"), check: readOnly},
-	{name: "secret_key short", do: cut("secret_key", 63), check: readOnly},
-	{name: "secret_key of another feed", do: otherSecret, err: feed.ErrKeyMismatch},
-	{name: "another key is asked for", do: func(*testing.T, string) {}, opts: feed.Options{Key: feed.Key{1}}, err: feed.ErrKeyMismatch},
-	{name: "last signature record missing", do: cut("signatures", 32+64*19), check: unsigned},
-	{name: "a root missing in tree", do: patch("tree", 32+40*35, make([]byte, 40)...), err: feed.ErrCorrupt},
-	{name: "data missing", do: remove("data"), check: lost},
-	{name: "data short", do: cut("data", 50), check: lost},
-	{name: "nothing there, must exist", do: keep(), opts: feed.Options{MustExist: true}, err: feed.ErrNotFound},
+	{name: "bitfield missing", do: remove("bitfield"), refused: true, npm: npmForks},
+	{name: "bitfield shorter than its header", do: cut("bitfield", 20), refused: true, npm: npmForks},
+	{name: "bitfield is a header only", do: cut("bitfield", 32), refused: true, npm: npmForks},
+	{name: "bitfield is zeros", do: zero("bitfield"), refused: true, npm: npmForks},
+	{name: "bitfield page size 0", do: patch("bitfield", 5, 0, 0), refused: true, npm: npmForks},
+	{name: "bitfield cut inside the tree bits", do: cut("bitfield", 32+1024+3), refused: true, npm: npmState{length: 16, writable: true}},
+	{name: "bitfield cut before the tree bits", do: cut("bitfield", 32+1024), refused: true, npm: npmForks},
+	{name: "key missing, bitfield has pages", do: remove("key"), refused: true, npm: npmReplaces},
+	{name: "key short, bitfield has pages", do: cut("key", 31), refused: true, npm: npmReplaces},
+	{name: "only key", do: keep("key"), check: empty(false), npm: npmState{}},
+	{name: "only key and secret_key", do: keep("key", "secret_key"), check: empty(true), npm: npmForks},
+	{name: "secret_key missing", do: remove("secret_key"), check: readOnly, npm: npmReads},
+	{name: "secret_key short", do: cut("secret_key", 63), check: readOnly, npm: npmReads},
+	{name: "secret_key of another feed", do: otherSecret, err: feed.ErrKeyMismatch, npm: npmState{err: "Key and secret do not match"}},
+	{name: "another key is asked for", do: func(*testing.T, string) {}, opts: feed.Options{Key: feed.Key{1}}, err: feed.ErrKeyMismatch, npm: npmState{err: "Another hypercore is stored here"}},
+	{name: "last signature record missing", do: cut("signatures", 32+64*19), check: unsigned, npm: npmWrites},
+	{name: "a root missing in tree", do: patch("tree", 32+40*35, make([]byte, 40)...), err: feed.ErrCorrupt, npm: npmState{err: "No node found"}},
+	{name: "data missing", do: remove("data"), check: lost, npm: npmWrites},
+	{name: "data short", do: cut("data", 50), check: lost, npm: npmWrites},
+	{name: "nothing there, must exist", do: keep(), opts: feed.Options{MustExist: true}, err: feed.ErrNotFound, npm: npmState{err: "No hypercore is stored here"}},
 }
 
 // TestDamaged opens damaged directories. What npm does with each is told by
@@ -133,6 +150,40 @@ func TestDamaged(t *testing.T) {
 		sameDigest(t, "blocks", digestGo(t, f), sum)
 		auditGo(t, f)
 	})
+}
+
+// TestNpmDamaged holds what README.md says npm 6.26.0 does with the same
+// directories.
+func TestNpmDamaged(t *testing.T) {
+	d := js(t)
+	for _, h := range harms {
+		t.Run(h.name, func(t *testing.T) {
+			dir := t.TempDir()
+			n := d.open(t, "6", dir, npmOpts{})
+			n.generate(t, content{seed: 5, min: 1, max: 30}, 20, 20)
+			n.close(t)
+			h.do(t, dir)
+			o := npmOpts{}
+			if !h.opts.Key.IsZero() {
+				o.Key = h.opts.Key.String()
+			}
+			if h.opts.MustExist {
+				o.Opts = obj{"createIfMissing": false}
+			}
+			got, err := d.tryOpen("6", dir, o)
+			if h.npm.err != "" || err != nil {
+				if err == nil || !strings.Contains(err.Error(), h.npm.err) {
+					t.Fatalf("npm says %v, expected %q", err, h.npm.err)
+				}
+				return
+			}
+			state := npmState{length: got.Length, writable: got.Writable, newKey: got.Key != n.Key}
+			if state != h.npm {
+				t.Fatalf("npm makes %+v of it, expected %+v", state, h.npm)
+			}
+			got.close(t)
+		})
+	}
 }
 
 func remove(names ...string) func(*testing.T, string) {
