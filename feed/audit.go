@@ -375,51 +375,50 @@ func (a *auditor) walk(n merkle.Node, off uint64) error {
 // roots: in a sparse feed nothing, or what the roots of an older signed length
 // prove, which nobody has asked to be linked to the longest one.
 func (a *auditor) unproven(n uint64) error {
-	first, last := merkle.LeftSpan(n), merkle.RightSpan(n)
 	a.dense = false
-	done := first // leaves before are looked at
-	for i := first; ; i++ {
-		next, ok := a.nextMarked(i)
-		if i = next; !ok || i > last {
-			break
-		}
-		if err := a.tick(); err != nil {
-			return err
-		}
-		root, off, ok, err := a.olderRoot(i, n)
+	left, right, inner := merkle.Children(n)
+	if !inner {
+		return a.unprovenBlock(n / 2)
+	}
+	if err := a.loose(left); err != nil {
+		return err
+	}
+	return a.loose(right)
+}
+
+// loose looks at node n and what is below it. No node above it leads to it.
+func (a *auditor) loose(n uint64) error {
+	if err := a.tick(); err != nil {
+		return err
+	}
+	first, last := merkle.LeftSpan(n), merkle.RightSpan(n)
+	a.f.mu.Lock()
+	marked := a.f.image.Tree.Get(n)
+	empty := a.f.image.Tree.Count(first, last+1) == 0 && a.f.image.Data.Count(first/2, last/2+1) == 0
+	a.f.mu.Unlock()
+	if empty {
+		a.progress(last/2 + 1)
+		return a.signatures(first/2, last/2+1)
+	}
+	if marked {
+		root, off, ok, err := a.olderRoot(n)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			if i != n {
-				a.r.Nodes++
-				a.problem(treeName, nodeOffset(i), "node %d is marked but does not lead to a root", i)
-			}
-			continue
+		if ok {
+			return a.walk(root, off)
 		}
-		from, to := merkle.LeftSpan(root.Index), merkle.RightSpan(root.Index)
-		if err := a.unprovenBlocks(done/2, from/2); err != nil {
-			return err
-		}
-		if err := a.walk(root, off); err != nil {
-			return err
-		}
-		i, done = to, to+2
+		a.r.Nodes++
+		a.problem(treeName, nodeOffset(n), "node %d is marked but does not lead to a root", n)
 	}
-	return a.unprovenBlocks(done/2, last/2+1)
+	return a.unproven(n)
 }
 
-func (a *auditor) nextMarked(n uint64) (uint64, bool) {
+// olderRoot returns node n, and where it begins, if it is a root of an older
+// length that is signed.
+func (a *auditor) olderRoot(n uint64) (root merkle.Node, off uint64, ok bool, err error) {
 	a.f.mu.Lock()
-	defer a.f.mu.Unlock()
-	return a.f.image.Tree.NextSet(n)
-}
-
-// olderRoot returns the root over node i of an older length that is signed, and
-// where it begins, if it is below node n.
-func (a *auditor) olderRoot(i, n uint64) (root merkle.Node, off uint64, ok bool, err error) {
-	a.f.mu.Lock()
-	length := merkle.VerifiedBy(&a.f.tree, i) / 2
+	length := merkle.VerifiedBy(&a.f.image.Tree, n) / 2
 	a.f.mu.Unlock()
 	if length == 0 || length >= a.r.Length {
 		return root, 0, false, nil
@@ -436,8 +435,7 @@ func (a *auditor) olderRoot(i, n uint64) (root merkle.Node, off uint64, ok bool,
 		return root, 0, false, nil
 	}
 	for _, r := range a.older.acc.Roots() {
-		lo, hi := merkle.LeftSpan(r.Index), merkle.RightSpan(r.Index)
-		if lo <= i && i <= hi && r.Index != n && merkle.LeftSpan(n) <= lo && hi <= merkle.RightSpan(n) {
+		if r.Index == n {
 			return r, off, true, nil
 		}
 		off += r.Size
@@ -445,29 +443,16 @@ func (a *auditor) olderRoot(i, n uint64) (root merkle.Node, off uint64, ok bool,
 	return root, 0, false, nil
 }
 
-// unprovenBlocks counts the blocks from start to end-1 that are marked: nothing
-// proves them.
-func (a *auditor) unprovenBlocks(start, end uint64) error {
-	if start >= end {
-		return nil
-	}
-	for i := start; ; i++ {
-		a.f.mu.Lock()
-		next, ok := a.f.image.Data.NextSet(i)
-		a.f.mu.Unlock()
-		if i = next; !ok || i >= end {
-			break
-		}
+// unprovenBlock counts a block that nothing proves, if it is marked.
+func (a *auditor) unprovenBlock(i uint64) error {
+	if _, data := a.marked(2 * i); data {
 		a.r.Present++
 		a.r.Invalid++
 		a.problem(dataName, 0, "block %d is marked, but nothing proves it", i)
 		a.give(i, nil, false)
-		if err := a.tick(); err != nil {
-			return err
-		}
 	}
-	a.progress(end)
-	return a.signatures(start, end)
+	a.progress(i + 1)
+	return a.signatures(i, i+1)
 }
 
 func (a *auditor) progress(next uint64) {
