@@ -47,6 +47,38 @@
 // left to right. [Prove] lists them exactly as hypercore 6 replies; [Digest]
 // says in a request what may be left out; [Verifier] is the receiving side.
 //
+// # Runs
+//
+// Adjacent blocks need one proof between them ([ProveRun], [DigestRun],
+// [Verifier.VerifyRun]; not in hypercore 6). Every node that has all its blocks in
+// the run is computed from them, so only the two edges need siblings. Blocks 3 to 8
+// of 13, computed nodes in brackets, nodes sent with a plus:
+//
+//	depth 3                    [7]
+//	depth 2            [3]            [11]            [19]
+//	depth 1        1+      [5]     [9]    [13]     [17]    21+
+//	depth 0              4+ [6]  [8][10] [12][14] [16] 18+        24+
+//	block                 2  3    4  5    6   7    8    9         12
+//
+// From depth 0 upwards, d being the depth and l to r the offsets of the nodes that
+// are computed, first on the left and then on the right:
+//
+//	l odd:   node (d, l-1) is needed, unless the receiver has (d, l)
+//	r even:  node (d, r+1) is needed, unless the receiver has (d, r), or the
+//	         sender has no (d, r+1): then (d, r) is a root
+//
+// What the receiver has and what is a root is left out of the next depth, where l
+// to r are the parents of the others. Needed nodes that the receiver has are not
+// sent. If there was a root, the other roots follow, left to right, and the
+// signature. Above: 4, 18, 1, 21, then 24, the only root that is not computed. A
+// run of one block gives the proof of that block.
+//
+// The receiver walks the same way. Each way ends at a held node or at a root. Where
+// it holds a node that the sender did not know of, it passes over the siblings that
+// the sender goes on with above; a node that is held but differs is a [Conflict],
+// at the edges and inside. If every way ended at a held node the run is trusted; if
+// one did not, the signature decides for all of it.
+//
 // # What sizes are worth
 //
 // A parent's hash covers the sum of its children's sizes, not each of them.

@@ -148,9 +148,10 @@ func TestAllocations(t *testing.T) {
 	}
 	remote.Set(1000, true)
 	small, large := make([]byte, 512), make([]byte, 64<<10)
-	dst := make([]uint64, 0, merkle.MaxProofNodes)
+	dst := make([]uint64, 0, merkle.MaxRunNodes)
 	proof, _ := w.serve(t, nil, 40, 0, false)
 	verifier := r.verifier()
+	run, _ := w.serveRun(t, nil, 13, 40, 0, 0)
 	a, b := ref.nodes[0], ref.nodes[2]
 	for name, f := range map[string]func(){
 		"Leaf, small": func() { merkle.Leaf(1, small) },
@@ -158,7 +159,14 @@ func TestAllocations(t *testing.T) {
 		"Join":        func() { merkle.Join(a, b) },
 		"Prove":       func() { merkle.Prove(&local, &remote, 40, 0, false, dst) },
 		"Digest":      func() { merkle.Digest(&local, 100, 128) },
-		"TreeHash":    func() { merkle.TreeHash(ref.roots(0)) },
+		"ProveRun":    func() { merkle.ProveRun(&local, &remote, 13, 40, 0b1010, 1, dst) },
+		"DigestRun":   func() { merkle.DigestRun(&local, 100, 20, 256) },
+		"VerifyRun": func() {
+			if err := verifier.VerifyRun(run, &r.res); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"TreeHash": func() { merkle.TreeHash(ref.roots(0)) },
 		"Verify": func() {
 			if err := verifier.Verify(proof, &r.res); err != nil {
 				t.Fatal(err)

@@ -79,8 +79,9 @@
 // Between peers that both speak it, RequestRange asks for a run of adjacent blocks at once, and
 // every request gets an answer. Blocks of a RequestRange are answered in ascending order, each
 // once: by a DataRange, by a Data (one block, of any size), or by a NoData that says why not. The
-// answer may be cut into any number of these. A proof may count on what the digests of the request
-// claim and on what the earlier answers on the channel have brought. A Cancel with a length takes
+// answer may be cut into any number of these. A proof may count on what the digests of the requests
+// claim and on the blocks that earlier answers on the channel brought, not on the nodes that came
+// with them, unless the digests of the request are 0. A Cancel with a length takes
 // blocks of a RequestRange back; blocks not yet answered may then be answered by
 // NoData(ReasonCancelled) or still by Data.
 //
@@ -103,9 +104,20 @@
 //
 // The receiver walks the same way. Where a sibling is needed it takes the next node of the message
 // if that is it; else, if it has the edge node, compares and leaves it out; else takes the sibling
-// it has; else, at the right edge only, the edge node is a root. At the end every node of the message
-// must be used, and the roots must hash to what the signature covers, exactly as with Data. A run
-// that begins and ends where a subtree does that the receiver knows the top of needs no node at all.
+// it has; else, at the right edge only, the edge node is a root. Of an edge that it left out the
+// sender may not have known: siblings on the way up from the first block on the left, and from the
+// last block on the right, are then passed over. At the end every other node of the message must be
+// used, and the roots must hash to what the signature covers, exactly as with Data; if every way
+// ended at a node the receiver has, what is left of the message does not matter. A run that begins
+// and ends where a subtree does that the receiver knows the top of needs no node at all.
+//
+// What the receiver has, the sender knows from the digests of the RequestRange, Nodes of the first
+// block and Last of the last one, in the form of Request.nodes. Held nodes below the lowest one
+// above the whole run do not end the first digest: it goes on to an ancestor of the run, with the
+// siblings on the left of the way. The last digest has the siblings on the right of its way, up to
+// that same node, and ends early only at a node whose right sibling is not held. Shorter claims are
+// allowed. If both digests are 0, nothing is left out, whatever was claimed or sent before: a
+// receiver that could not use an answer asks in this way, and can always use what it gets.
 //
 // # Buffers
 //
