@@ -91,7 +91,7 @@ func (a *app) openInputs(files []string) (ins []input, closeAll func(), err erro
 		if err == nil {
 			ins = append(ins, input{name, f, sizeOf(f)})
 			if fi, serr := f.Stat(); serr == nil && fi.IsDir() {
-				err = fmt.Errorf("%s is a directory; append its files, or a tar: tar c %s | hypercore append ...", name, name)
+				err = hint(fmt.Errorf("%s is a directory", name), "append its files, or a tar of it: tar c %s | hypercore append FEED", name)
 			}
 		}
 		if err != nil {

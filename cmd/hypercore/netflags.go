@@ -23,8 +23,6 @@ type netFlags struct {
 	mdns                     bool
 	tcpListen                string
 	tcp                      []string
-
-	mdnsSet bool // --mdns was given
 }
 
 // register adds the flags of every command that runs a node.
