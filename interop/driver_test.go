@@ -17,9 +17,9 @@ import (
 // obj is the arguments or the answer of a command.
 type obj = map[string]any
 
-// callTimeout ends a command that nobody answers. Commands have shorter ones of
-// their own, except those of the large feeds.
-const callTimeout = 10 * time.Minute
+// callTimeout ends a command that nobody answers. Commands that wait have shorter
+// ones of their own; an audit of the largest feeds takes npm minutes.
+const callTimeout = 40 * time.Minute
 
 // driver is one process of js/driver.mjs.
 type driver struct {

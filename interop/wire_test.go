@@ -272,11 +272,11 @@ func TestWire(t *testing.T) {
 			p.same(t, npmSeeds, 6)
 		})
 
-		cases(t, overTCP, "20,000 blocks, "+way, wireVersions, func(t *testing.T, v string) {
-			p := newPair(t, d, v, npmSeeds, false, content{seed: 8, min: 10, max: 200}, 20000)
+		cases(t, overTCP, "10,000 blocks, "+way, wireVersions, func(t *testing.T, v string) {
+			p := newPair(t, d, v, npmSeeds, false, content{seed: 8, min: 10, max: 200}, 10000)
 			e := engineOf(t, p.go_)
 			connect(t, d, []*npmFeed{p.npm}, e, wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(p.go_)}})
-			p.same(t, npmSeeds, 20000)
+			p.same(t, npmSeeds, 10000)
 		})
 
 		cases(t, overTCP, "cleared blocks are not asked for, "+way, wireVersions, func(t *testing.T, v string) {
