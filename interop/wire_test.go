@@ -348,6 +348,27 @@ func TestWire(t *testing.T) {
 		}
 	})
 
+	cases(t, overTCP, "user data in the handshake, both ways", wireVersions, func(t *testing.T, v string) {
+		p := newPair(t, d, v, true, false, small, 3)
+		e := engineOf(t, p.go_)
+		l := connect(t, d, []*npmFeed{p.npm}, e, wire{
+			npm:  obj{"live": true, "userData": "6e706d"},
+			here: protocol.StreamOptions{Feeds: keysOf(p.go_), UserData: []byte("here")},
+		})
+		p.same(t, true, 3)
+		var hello struct {
+			UserData string
+			Live     bool
+		}
+		d.call(t, "handshake", obj{"conn": l.conn}, &hello)
+		if hello.UserData != "68657265" || !hello.Live {
+			t.Fatalf("npm got %+v", hello)
+		}
+		if got := l.stream.RemoteUserData(); string(got) != "npm" {
+			t.Fatalf("got %q", got)
+		}
+	})
+
 	cases(t, overTCP, "two readers complete each other", wireVersions, func(t *testing.T, v string) {
 		source := openGo(t, t.TempDir(), feed.Options{})
 		generateGo(t, source, small, 100, 50)

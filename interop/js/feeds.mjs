@@ -183,35 +183,18 @@ export const commands = {
     return { index, offset }
   },
 
-  async rootHashes ({ feed: h, index }) {
-    const roots = await call(feed(h), 'rootHashes', index)
-    return { roots: roots[0].map ? roots[0].map(node) : roots.map(node) }
-  },
-
-  async proof ({ feed: h, index, digest = 0 }) {
-    const p = await call(feed(h), 'proof', index, { digest })
-    return { nodes: p.nodes.map(node), signature: hex(p.signature) }
-  },
-
-  // update {feed, length} waits until the feed is that long; download {feed, start, end, linear, hash} until the range is here.
-  async update ({ feed: h, length }) {
-    const f = feed(h)
-    await call(f, 'update', length)
-    return { length: f.length }
-  },
-
+  // download {feed, start, end, linear, hash} waits until the range is here.
   async download ({ feed: h, start, end, linear, hash }) { await call(feed(h), 'download', { start, end, linear, hash }) },
 
   // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, polling: works for every version alike.
   async until ({ feed: h, length = 0, blocks = 0, timeout = 20000 }) {
     const f = feed(h)
     const end = Date.now() + timeout
+    const pause = length > 100000 ? 200 : 5 // counting the blocks of a large feed takes a while
     while (f.length < length || f.downloaded() < blocks) {
       if (Date.now() > end) throw new Error(`still ${f.length} long with ${f.downloaded()} blocks after ${timeout} ms`)
-      await new Promise(resolve => setTimeout(resolve, 5))
+      await new Promise(resolve => setTimeout(resolve, pause))
     }
     return { length: f.length, blocks: f.downloaded() }
   }
 }
-
-function node (n) { return { index: n.index, size: n.size, hash: hex(n.hash) } }

@@ -59,13 +59,12 @@ export function watch (stream, transport, record) {
   })
   stream.pipe(transport)
   transport.pipe(stream)
-  stream.on('extension', () => {})
   const handle = next++
   conns.set(handle, c)
   return handle
 }
 
-// listenChannels collects extension messages of the given keys: hypercore 6 leaves them on the protocol's channel, 7 emits them on the feed.
+// collectExtensions keeps the extension messages of the feeds: hypercore 6 leaves them on the protocol's channel, 7 emits them on the feed.
 function collectExtensions (c, handles) {
   for (const h of handles) {
     const f = feed(h)
