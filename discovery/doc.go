@@ -42,6 +42,9 @@
 //     how a restarted bootstrap node learns the records again.
 //  4. Keys of former runs that nobody announces any more are dropped.
 //
+// A server with Config.Store also keeps, over a restart, the addresses of the
+// providers whose records it holds; kad-dht stores the records only.
+//
 // # Looking up
 //
 // Looks are repeated, first quickly and then with jittered back-off, for as

@@ -46,8 +46,8 @@ type topic struct {
 	search     *discovery.Search // nil while no join looks up
 	announced  bool
 	candidates int
-	connected  map[peer.ID]struct{}
-	changed    chan struct{} // closed and replaced when connected grows
+	connected  map[peer.ID]struct{} // made when needed: most topics of a seeder meet nobody
+	changed    chan struct{}        // closed when connected grows; made by those who wait
 	ended      bool
 }
 
@@ -94,7 +94,7 @@ func (n *Node) join(dk feed.DiscoveryKey, o JoinOptions, share bool) (*Join, err
 	}
 	t := n.topics[dk]
 	if t == nil {
-		t = &topic{n: n, dk: dk, joins: map[*Join]struct{}{}, connected: map[peer.ID]struct{}{}, changed: make(chan struct{})}
+		t = &topic{n: n, dk: dk, joins: map[*Join]struct{}{}}
 		n.topics[dk] = t
 	}
 	if share {
@@ -231,9 +231,14 @@ func (t *topic) up(id peer.ID) {
 	if _, ok := t.connected[id]; ok {
 		return
 	}
+	if t.connected == nil {
+		t.connected = map[peer.ID]struct{}{}
+	}
 	t.connected[id] = struct{}{}
-	close(t.changed)
-	t.changed = make(chan struct{})
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
 	if t.search != nil {
 		t.search.Enough(len(t.connected) >= enoughPeers)
 	}
@@ -282,6 +287,9 @@ func (j *Join) Peers(ctx context.Context) iter.Seq[peer.ID] {
 				if _, ok := j.t.connected[id]; !ok {
 					delete(known, id)
 				}
+			}
+			if j.t.changed == nil {
+				j.t.changed = make(chan struct{})
 			}
 			changed := j.t.changed
 			j.t.mu.Unlock()
