@@ -54,7 +54,7 @@ type channel struct {
 	// of the serving goroutine
 	marks     bitfield.Bits // nodes the remote has
 	jumps     int           // requests out of order since marks was empty
-	lastBlock uint64        // of the last request
+	nextBlock uint64        // after the last answer
 	lastBytes uint64        // of the last request by bytes
 	hasShown  bool          // our length was announced
 }

@@ -115,6 +115,9 @@ const (
 	// one feed at a time. npm hypercore keeps a few hundred bytes for each.
 	maxInFlight   = 16384
 	maxInFlightV6 = 1024
+	// askBytes is about how much one RequestRange asks for: what the remote has
+	// begun to answer cannot be taken back.
+	askBytes = 1 << 20
 	// maxPending bounds the bytes that were received and wait to be verified.
 	maxPending = 4 << 20
 	// maxControl is how many bytes of small messages may wait to be written before

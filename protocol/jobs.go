@@ -100,9 +100,13 @@ func (q *jobs) take(dst []job, max int, wait bool) []job {
 	for ; q.n > 0 && max > 0; max-- {
 		j := q.at(0)
 		dst = append(dst, *j)
+		run := j.kind == jobRange
 		*j = job{}
 		q.head = (q.head + 1) & (len(q.buf) - 1)
 		q.n--
+		if run {
+			break // it is much work; what follows can still be cancelled
+		}
 	}
 	if q.n == 0 && len(q.buf) > 1024 {
 		q.buf, q.head = nil, 0 // an idle stream holds little memory
@@ -131,6 +135,23 @@ func (q *jobs) cancel(c *channel, m wire.Cancel) {
 			j.kind == jobHash && m.Hash && m.Bytes == 0 && j.index == m.Index,
 			j.kind == jobBytes && j.n == m.Bytes:
 			j.void = true
+			if m.Length == 1 {
+				return
+			}
+		case j.kind == jobRange && !m.Hash && m.Bytes == 0:
+			// What is at one end of it can be cut off.
+			lo, hi := max(m.Index, j.index), min(m.Index+m.Length, j.index+j.n)
+			switch {
+			case lo >= hi:
+				continue
+			case hi == j.index+j.n:
+				j.n, j.last = lo-j.index, 0
+			case lo == j.index:
+				j.n, j.index, j.digest = j.n-(hi-j.index), hi, 0
+			default:
+				continue
+			}
+			c.refuse(lo, hi-lo, wire.ReasonCancelled)
 			if m.Length == 1 {
 				return
 			}

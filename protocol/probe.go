@@ -39,7 +39,7 @@ func (sw *swarm) suspect(c *channel, p *feed.Proof, blame error) error {
 	}
 	now := sw.now()
 	c.probe = &probe{index: index, err: blame, at: now}
-	if p.Value != nil {
+	if p.Value != nil && p.Sizes == nil {
 		c.probe.value = append([]byte{}, p.Value...)
 	}
 	c.specials = append(c.specials, special{index: index, at: now})

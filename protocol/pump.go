@@ -56,6 +56,7 @@ func (sw *swarm) pump() {
 			sw.wantMore(c)
 		}
 	}
+	sw.size = sw.table.BlockSize()
 	if sw.due.Swap(false) {
 		sw.tick(now)
 	}
@@ -256,16 +257,21 @@ func (sw *swarm) say(a *ask) {
 
 // request asks for a run of blocks.
 func (sw *swarm) request(c *channel, r schedule.Run) {
-	native := c.s.o.Dialect == Native
+	if c.s.o.Dialect == Native && r.Len() > 1 {
+		for r.Start < r.End {
+			n := min(r.Len(), wire.MaxRunBlocks, max(1, askBytes/max(1, uint64(sw.size))))
+			m := wire.RequestRange{Start: r.Start, Length: n}
+			m.Nodes, m.Last = sw.f.DigestRun(r.Start, n)
+			c.send(func(b []byte) []byte { return wire.AppendRequestRange(b, c.local, m) })
+			r.Start += n
+		}
+		return
+	}
 	for r.Start < r.End {
 		end := min(r.End, r.Start+256)
 		var digests [256]uint64
 		for i := r.Start; i < end; i++ {
-			// A native remote remembers what it has sent: what the first of a run
-			// tells is enough.
-			if !native || i == r.Start {
-				digests[i-r.Start] = sw.f.Digest(i)
-			}
+			digests[i-r.Start] = sw.f.Digest(i)
 		}
 		c.send(func(b []byte) []byte {
 			for i := r.Start; i < end; i++ {

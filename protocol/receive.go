@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
-	"github.com/go-hypercore/hypercore/protocol/schedule"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
 
@@ -26,13 +25,15 @@ type batch struct {
 	c      *channel
 	proofs []feed.Proof
 	nodes  []merkle.Node // of the proofs; a new array when this one is full
+	sizes  []uint64      // of the runs; likewise
 	slabs  []*wire.Slab
 	bytes  int
+	blocks int
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-func (b *batch) full() bool { return b.bytes >= batchBytes || len(b.proofs) >= batchBlocks }
+func (b *batch) full() bool { return b.bytes >= batchBytes || b.blocks >= batchBlocks }
 
 // free gives the slabs back, and the batch.
 func (b *batch) free() {
@@ -41,7 +42,7 @@ func (b *batch) free() {
 	}
 	clear(b.slabs)
 	clear(b.proofs)
-	*b = batch{proofs: b.proofs[:0], nodes: b.nodes[:0], slabs: b.slabs[:0]}
+	*b = batch{proofs: b.proofs[:0], nodes: b.nodes[:0], sizes: b.sizes[:0], slabs: b.slabs[:0]}
 	batches.Put(b)
 }
 
@@ -49,6 +50,12 @@ func (b *batch) free() {
 func (b *batch) room(n int) {
 	if cap(b.nodes)-len(b.nodes) < n {
 		b.nodes = make([]merkle.Node, 0, max(arenaNodes, n))
+	}
+}
+
+func (b *batch) roomSizes(n int) {
+	if cap(b.sizes)-len(b.sizes) < n {
+		b.sizes = make([]uint64, 0, 2*n)
 	}
 }
 
@@ -87,6 +94,7 @@ func (s *Stream) onData(c *channel, body []byte) error {
 	}
 	b.nodes = b.nodes[:len(b.nodes)+len(m.Nodes)]
 	b.proofs = append(b.proofs, p)
+	b.blocks++
 	b.bytes += len(body)
 	return nil
 }
@@ -164,7 +172,7 @@ func (s *Stream) receive(ctx context.Context) {
 		// What has come meanwhile for the same channel goes with it.
 		size := b.bytes
 	more:
-		for b.bytes < batchBytes && len(b.proofs) < batchBlocks {
+		for !b.full() {
 			select {
 			case next := <-s.inbox:
 				if next.c != b.c {
@@ -174,9 +182,10 @@ func (s *Stream) receive(ctx context.Context) {
 				b.proofs = append(b.proofs, next.proofs...)
 				b.slabs = append(b.slabs, next.slabs...)
 				b.bytes += next.bytes
+				b.blocks += next.blocks
 				size += next.bytes
 				next.slabs = next.slabs[:0]
-				next.nodes = nil // they are b's now
+				next.nodes, next.sizes = nil, nil // they are b's now
 				next.free()
 			default:
 				break more
@@ -285,10 +294,14 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 			}
 			continue
 		}
-		for _, o := range sw.table.Others(c.peer, p.Index) {
-			cancels = append(cancels, cancel{o.Tag.(*channel), p.Index})
+		if sw.table.Dups() {
+			for i := range blocksOf(p) {
+				for _, o := range sw.table.Others(c.peer, p.Index+i) {
+					cancels = append(cancels, cancel{o.Tag.(*channel), p.Index + i})
+				}
+			}
 		}
-		if c.peer.Arrived(p.Index, len(p.Value), now) != schedule.Unasked {
+		if c.peer.ArrivedRun(p.Index, int(blocksOf(p)), len(p.Value), now) > 0 {
 			keep = append(keep, *p)
 			c.tally.unasked = 0
 			continue
@@ -305,6 +318,14 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 		}
 	}
 	return keep, nil
+}
+
+// blocksOf is how many blocks a proof brings.
+func blocksOf(p *feed.Proof) uint64 {
+	if p.Sizes != nil {
+		return uint64(len(p.Sizes))
+	}
+	return 1
 }
 
 type cancel struct {
@@ -344,8 +365,8 @@ func (sw *swarm) release(proofs []feed.Proof) {
 		return
 	}
 	for i := range proofs {
-		if proofs[i].Value != nil {
-			sw.table.Release(proofs[i].Index, proofs[i].Index+1)
+		if p := &proofs[i]; p.Value != nil {
+			sw.table.Release(p.Index, p.Index+blocksOf(p))
 		}
 	}
 }
@@ -355,7 +376,7 @@ func (sw *swarm) count(c *channel, proofs []feed.Proof) {
 	n, bytes := uint64(0), uint64(0)
 	for i := range proofs {
 		if proofs[i].Value != nil {
-			n++
+			n += blocksOf(&proofs[i])
 			bytes += uint64(len(proofs[i].Value))
 		}
 	}
@@ -365,7 +386,23 @@ func (sw *swarm) count(c *channel, proofs []feed.Proof) {
 	sw.mu.Unlock()
 }
 
-// onDataRange takes adjacent blocks with one proof.
+// onDataRange takes adjacent blocks with one proof. Reading goroutine.
 func (s *Stream) onDataRange(c *channel, body []byte) error {
+	b := s.into(c)
+	b.room(wire.MaxRunNodes)
+	b.roomSizes(wire.MaxRunBlocks)
+	m := wire.DataRangeOf[merkle.Node]{Nodes: b.nodes[len(b.nodes):], Sizes: b.sizes[len(b.sizes):]}
+	if err := wire.ParseDataRange(body, &m); err != nil {
+		return s.garbled("data range", err)
+	}
+	n, k := len(m.Nodes), len(m.Sizes)
+	p := feed.Proof{Index: m.Start, Value: m.Values, Sizes: m.Sizes[:k:k], Nodes: m.Nodes[:n:n], Signature: m.Signature}
+	if p.Value == nil {
+		p.Value = []byte{}
+	}
+	b.nodes, b.sizes = b.nodes[:len(b.nodes)+n], b.sizes[:len(b.sizes)+k]
+	b.proofs = append(b.proofs, p)
+	b.blocks += k
+	b.bytes += len(body)
 	return nil
 }

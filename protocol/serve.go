@@ -156,19 +156,7 @@ func (sv *server) do(list []job, i int) bool {
 	case jobHash:
 		return sv.hash(j)
 	case jobRange:
-		for k := uint64(0); k < j.n; k++ {
-			one := job{c: c, index: j.index + k, kind: jobBlock}
-			switch k {
-			case 0:
-				one.digest = j.digest
-			case j.n - 1:
-				one.digest = j.last
-			}
-			if !sv.block(&one, int(min(j.n-k, 1<<20))) {
-				return false
-			}
-		}
-		return true
+		return sv.blocks(j)
 	}
 	// How many neighbours follow: they are read together.
 	n := 1
@@ -291,7 +279,7 @@ func (sv *server) data(c *channel, p *feed.Proof) bool {
 	}
 	sv.piece.B = wire.AppendDataTail(b, p.Nodes, p.Signature)
 	if c.s.o.Dialect == Native {
-		c.remember(p)
+		c.remember(p.Index, 1)
 	}
 	c.tally.upBlocks.Add(1)
 	c.tally.upBytes.Add(size)
@@ -299,21 +287,25 @@ func (sv *server) data(c *channel, p *feed.Proof) bool {
 	return sv.full()
 }
 
-// remember marks what the remote has once it has taken an answer in. Native
-// remotes take every answer in, in order; hypercore 6 may not.
-func (c *channel) remember(p *feed.Proof) {
-	if p.Index != c.lastBlock+1 {
+// remember marks what the remote has once it has taken an answer in: the blocks
+// and what they make up, not the nodes that came with them. Native remotes take
+// every answer in, in order; hypercore 6 may not.
+func (c *channel) remember(start, n uint64) {
+	if start != c.nextBlock {
 		if c.jumps++; c.jumps > marksReset {
 			c.marks.Clear()
 			c.jumps = 0
 		}
 	}
-	c.lastBlock = p.Index
-	merkle.SetNode(&c.marks, 2*p.Index)
-	for i := range p.Nodes {
-		merkle.SetNode(&c.marks, p.Nodes[i].Index)
-	}
+	c.nextBlock = start + n
+	merkle.MarkRun(everything{}, &c.marks, start, n)
 }
+
+// everything is a tree of which all nodes are here, as it is below blocks that
+// were read from it.
+type everything struct{}
+
+func (everything) Get(uint64) bool { return true }
 
 // full hands the piece on when it is.
 func (sv *server) full() bool {

@@ -49,6 +49,7 @@ type swarm struct {
 	linked time.Duration // when Links was last empty
 	head   bool          // that block is among the table's urgent ones
 	bad    []*channel
+	size   float64 // average size of a block
 	asks   []ask
 	runs   []schedule.Run
 }

@@ -199,9 +199,17 @@ func TestThreeSources(t *testing.T) {
 		copyAll(t, f, g)
 		sources = append(sources, s)
 	}
-	g := b.clone(f.Key(), false)
+	g := b.clone(f.Key(), true)
 	for _, s := range sources {
 		connect(s, b, linkOptions{feedsB: []feed.Key{f.Key()}, size: 4096})
+	}
+	for ready := 0; ready < 3; time.Sleep(time.Millisecond) {
+		ready = 0
+		for _, p := range b.e.Peers(f.DiscoveryKey()) {
+			if p.HaveKnown {
+				ready++
+			}
+		}
 	}
 	download(t, g, 0, 4000)
 	same(t, g, 0, 4000)

@@ -195,6 +195,18 @@ func (t *Table) settle(p *Peer, b uint64) {
 	}
 }
 
+// isDup reports whether block b is in flight at two peers.
+func (t *Table) isDup(b uint64) bool {
+	if len(t.dups) == 0 {
+		return false
+	}
+	_, two := t.dups[b]
+	return two
+}
+
+// Dups reports whether any block is in flight at two peers.
+func (t *Table) Dups() bool { return len(t.dups) > 0 }
+
 // Others returns the peers besides p at which block b is in flight, nil nearly
 // always. The caller may cancel there, see Drop.
 func (t *Table) Others(p *Peer, b uint64) []*Peer {

@@ -1,0 +1,122 @@
+package protocol
+
+import (
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+const (
+	// runBytes is about how much one DataRange carries: enough that the cost of a
+	// proof does not matter, little enough that the first blocks are on their way
+	// while the next are read.
+	runBytes = 256 << 10
+	// soloBlock is the size from which a block travels in a Data of its own: it is
+	// read straight to where it is sent from either way.
+	soloBlock = 128 << 10
+)
+
+// blocks answers a request for adjacent blocks, in pieces.
+func (sv *server) blocks(j *job) bool {
+	c, f := j.c, j.c.sw.f
+	left := j.limit
+	for at, end := j.index, j.index+j.n; at < end; {
+		if !c.open.Load() {
+			return true
+		}
+		if left == 0 && j.limit > 0 {
+			return sv.noData(c, wire.NoData{Index: at, Length: end - at, Reason: wire.ReasonLater})
+		}
+		// As many as are here, of about the size of the first.
+		here := min(end, f.NextMissing(at)) - min(at, end)
+		if f.NextMissing(at) == at || here == 0 {
+			if !sv.block(&job{c: c, kind: jobBlock, index: at}, 1) { // refuses it, or it has just come
+				return false
+			}
+			at++
+			continue
+		}
+		size, err := f.BlockSize(at)
+		if err != nil {
+			return sv.refuse(c, at, j, err)
+		}
+		n := min(here, max(1, runBytes/max(1, size)), wire.MaxRunBlocks)
+		var digest, last uint64
+		if at == j.index {
+			digest = j.digest
+			if n == j.n {
+				last = j.last
+			}
+		}
+		if size >= soloBlock || n < 2 {
+			if !sv.block(&job{c: c, kind: jobBlock, index: at, digest: digest}, 1) {
+				return false
+			}
+			at, left = at+1, left-min(left, size)
+			continue
+		}
+		sent, bytes, ok := sv.run(c, at, n, digest, last)
+		if !ok {
+			return false
+		}
+		at, left = at+sent, left-min(left, bytes)
+	}
+	return true
+}
+
+// run sends up to n blocks in one message, and returns how many it were.
+func (sv *server) run(c *channel, start, n, digest, last uint64) (sent, bytes uint64, ok bool) {
+	f := c.sw.f
+	for {
+		if n < 2 {
+			size, _ := f.BlockSize(start)
+			return 1, size, sv.block(&job{c: c, kind: jobBlock, index: start, digest: digest}, 1)
+		}
+		if err := f.ProveRun(start, n, digest, last, &c.marks, &sv.proof); err != nil {
+			n, last = n/2, 0 // one of them is gone, or not durable yet
+			continue
+		}
+		bytes = 0
+		fit := uint64(0)
+		for _, size := range sv.proof.Sizes {
+			if bytes += size; bytes > 2*runBytes {
+				break
+			}
+			fit++
+		}
+		if fit == n {
+			break
+		}
+		n, last = max(1, fit), 0 // they grow
+	}
+	p := &sv.proof
+	tail := wire.DataTailLen(p.Nodes, p.Signature)
+	need := wire.DataRangePayloadLen(c.local, start, p.Sizes, tail)
+	if !sv.room(frameRest + need) {
+		return 0, 0, false
+	}
+	mark := len(sv.piece.B)
+	b := wire.AppendDataRangeHeader(sv.piece.B, c.local, start, p.Sizes, tail)
+	at := len(b)
+	var err error
+	b, sv.sizes, err = f.ReadBlocks(b, start, n, sv.sizes[:0])
+	if err != nil || uint64(len(b)-at) != bytes {
+		// One of them cannot be read: each for itself.
+		sv.piece.B = b[:mark]
+		size, _ := f.BlockSize(start)
+		return 1, size, sv.block(&job{c: c, kind: jobBlock, index: start}, 1)
+	}
+	sv.piece.B = wire.AppendDataTail(b, p.Nodes, p.Signature)
+	c.remember(start, n)
+	c.tally.upBlocks.Add(n)
+	c.tally.upBytes.Add(bytes)
+	f.ReportUploads(start, n, bytes)
+	return n, bytes, sv.full()
+}
+
+// noData sends a refusal.
+func (sv *server) noData(c *channel, m wire.NoData) bool {
+	if !sv.room(frameRest) {
+		return false
+	}
+	sv.piece.B = wire.AppendNoData(sv.piece.B, c.local, m)
+	return sv.full()
+}
