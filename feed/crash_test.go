@@ -239,7 +239,7 @@ func (w *world) recover(parent *world, r *rand.Rand) {
 		failf("it cannot go on: %w", err)
 	}
 	w.audit()
-	if !w.kind.clone() {
+	if !w.kind.clone() && n >= w.kind.options.KnownLength {
 		w.blocks = w.blocks[:n]
 		w.lengths = slices.DeleteFunc(w.lengths, func(l uint64) bool { return l > n })
 	}

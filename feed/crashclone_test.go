@@ -3,7 +3,6 @@ package feed_test
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/store"
@@ -112,7 +111,7 @@ func few(r *rand.Rand, n int) []uint64 { return shuffled(r, n)[:n/3] }
 // a time, with a sync, a kill or a new start now and then.
 func downloads(o order) func(*world, *rand.Rand) {
 	return func(w *world, r *rand.Rand) {
-		w.begin()
+		w.open()
 		list := o(r, len(w.blocks))
 		for len(list) > 0 {
 			k := min(len(list), 1+r.IntN(4))
@@ -126,7 +125,7 @@ func downloads(o order) func(*world, *rand.Rand) {
 
 // upgrades downloads some blocks of each length, some of the new ones first.
 func upgrades(w *world, r *rand.Rand) {
-	w.begin()
+	w.open()
 	for _, f := range w.kind.src.feeds {
 		list := shuffled(r, int(f.Len()))
 		w.fetch(f, list[:1+r.IntN(3)])
@@ -137,7 +136,7 @@ func upgrades(w *world, r *rand.Rand) {
 
 // downloadClears gives up some of what was downloaded, and gets it again.
 func downloadClears(w *world, r *rand.Rand) {
-	w.begin()
+	w.open()
 	for range 4 {
 		w.fetch(w.kind.src.last(), shuffled(r, len(w.blocks))[:5])
 		w.sync()
@@ -145,12 +144,6 @@ func downloadClears(w *world, r *rand.Rand) {
 		w.clear(start, start+1+r.Uint64N(6))
 		w.pause(r)
 	}
-}
-
-// begin opens a clone.
-func (w *world) begin() {
-	w.open()
-	w.blocks, w.lengths = w.kind.src.blocks, slices.Clone(w.kind.src.lengths)
 }
 
 func (w *world) fetch(from *feed.Feed, list []uint64) {

@@ -253,6 +253,7 @@ func foreign(k *kind) *world {
 func backup(k *kind) *world {
 	w := startWith(k, clones.dirs[2].Clone(), clones, 2)
 	w.seen = []sight{{clones.last().Len(), clones.reader()}}
+	w.blocks, w.lengths = clones.blocks, slices.Clone(clones.lengths)
 	return w
 }
 

@@ -29,11 +29,14 @@ type world struct {
 	kind  *kind
 	depth int // crashes before this run
 	rec   *storetest.Crash
+	disk  store.Storage // rec, or something that fails on top of it
+	calm  bool          // no process is killed
 
 	proc *tether
 	f    *feed.Feed
 
 	blocks  [][]byte               // of the history, appended here or elsewhere
+	tried   [][]byte               // by an append that has not returned
 	lengths []uint64               // that were signed
 	heads   map[uint64]merkle.Hash // tree hashes at these lengths
 
@@ -74,10 +77,15 @@ func attempt(fn func()) (err error) {
 
 // newWorld starts a run on a disk (nil: empty) that holds what was promised.
 func newWorld(k *kind, disk *store.MemoryStorage, held promise) *world {
-	return &world{
+	w := &world{
 		kind: k, rec: storetest.NewCrash(disk), heads: map[uint64]merkle.Hash{},
 		promises: []promise{held}, since: []int{0},
 	}
+	w.disk = w.rec
+	if k.clone() {
+		w.blocks, w.lengths = k.src.blocks, slices.Clone(k.src.lengths)
+	}
+	return w
 }
 
 // promised changes what is promised from now on.
@@ -150,7 +158,7 @@ func (w *world) FeedClosed(error)    {}
 
 // open starts a process and opens the feed.
 func (w *world) open() {
-	w.proc = &tether{Storage: w.rec}
+	w.f, w.proc = nil, &tether{Storage: w.disk}
 	f, err := feed.Open(context.Background(), w.proc, w.options(w.lastPromise()))
 	if err != nil {
 		failf("open: %w", err)
@@ -185,6 +193,10 @@ func (w *world) close() {
 
 // kill ends the process at once. The computer goes on.
 func (w *world) kill() {
+	if w.calm {
+		w.close()
+		return
+	}
 	w.learn()
 	w.proc.kill()
 	w.f.Close()
@@ -202,17 +214,24 @@ func (w *world) sync() {
 
 // append adds blocks.
 func (w *world) append(blocks ...[]byte) {
+	w.tried = blocks
 	first, err := w.f.Append(context.Background(), blocks...)
 	if err != nil {
 		failf("append: %w", err)
 	}
-	w.blocks = append(slices.Clone(w.blocks[:first]), blocks...)
-	w.lengths = append(w.lengths, first+uint64(len(blocks)))
+	w.appended(first)
 	if w.kind.options.Durability == feed.AppendDurable {
 		w.durable(w.present())
 	}
 	w.learn()
 	w.follow()
+}
+
+// appended notes that the feed has what was tried to append to it.
+func (w *world) appended(first uint64) {
+	w.blocks = append(slices.Clone(w.blocks[:first]), w.tried...)
+	w.lengths = append(w.lengths, first+uint64(len(w.tried)))
+	w.tried = nil
 }
 
 // clear gives up blocks: nothing is promised of them any more.
