@@ -247,25 +247,20 @@ func (d *demo) read(ctx context.Context) error {
 		if r.n, err = node.New(ctx, d.config(fmt.Sprintf("reader%d", i+1))); err != nil {
 			return fmt.Errorf("start %s: %w", r.name, err)
 		}
+		if r.f, err = r.n.Open(ctx, store.Dir(filepath.Join(d.dir, fmt.Sprintf("reader%d", i+1), "feed")), feed.Options{Key: d.feed.Key()}); err != nil {
+			return err
+		}
 	}
 	d.a.say("3 readers   %d nodes know the key and the network, and look for it", demoReaders)
 	p := d.a.progress("readers", bytesUnit, func() (uint64, uint64, string) {
 		var done uint64
 		for _, r := range d.readers {
-			if r.f != nil {
-				done += r.f.Stats().DownloadedBytes
-			}
+			done += r.f.Stats().DownloadedBytes
 		}
 		return done, demoReaders * d.res.Input.Bytes, ""
 	})
 	defer p.end()
 	errs := make(chan error, demoReaders)
-	for _, r := range d.readers {
-		var err error
-		if r.f, err = r.n.Open(ctx, store.Dir(filepath.Join(d.dir, fmt.Sprint(r.name[len("reader "):], "feed"))), feed.Options{Key: d.feed.Key()}); err != nil {
-			return err
-		}
-	}
 	for _, r := range d.readers {
 		go func() { errs <- d.fetch(ctx, r) }()
 	}
