@@ -1,0 +1,17 @@
+package feed
+
+// For journal_test.go: the slot of the journal as bytes.
+
+type Record = record
+
+const SlotSize = slotSize
+
+func (r *Record) Marshal() [slotSize]byte { return r.marshal() }
+
+func ParseSlot(b []byte) (Record, bool) { return parseSlot(b) }
+
+// NewRecord returns a record with all its fields set.
+func NewRecord(seq, length uint64, identity string, links ...uint64) Record {
+	return Record{seq: seq, length: length, announced: length + 3, byteLen: 7 * length, bits: length / 2,
+		unfinished: seq%2 == 0, key: Key{1, 2}, hash: [32]byte{3}, links: links, identity: identity}
+}
