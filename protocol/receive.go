@@ -3,79 +3,11 @@ package protocol
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
-
-const (
-	// batchBytes and batchBlocks are how much is handed on in one piece while more
-	// is coming in.
-	batchBytes  = 1 << 20
-	batchBlocks = 2048
-	// arenaNodes is how many nodes are allocated at a time.
-	arenaNodes = 1024
-)
-
-// batch is blocks of one channel on their way from the reader to the feed. Their
-// values lie in the slabs, which it holds.
-type batch struct {
-	c      *channel
-	proofs []feed.Proof
-	nodes  []merkle.Node // of the proofs; a new array when this one is full
-	sizes  []uint64      // of the runs; likewise
-	slabs  []*wire.Slab
-	bytes  int
-	blocks int
-}
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-func (b *batch) full() bool { return b.bytes >= batchBytes || b.blocks >= batchBlocks }
-
-// free gives the slabs back, and the batch.
-func (b *batch) free() {
-	for _, s := range b.slabs {
-		s.Release()
-	}
-	clear(b.slabs)
-	clear(b.proofs)
-	*b = batch{proofs: b.proofs[:0], nodes: b.nodes[:0], sizes: b.sizes[:0], slabs: b.slabs[:0]}
-	batches.Put(b)
-}
-
-// room makes room for n more nodes without moving those that are there.
-func (b *batch) room(n int) {
-	if cap(b.nodes)-len(b.nodes) < n {
-		b.nodes = make([]merkle.Node, 0, max(arenaNodes, n))
-	}
-}
-
-func (b *batch) roomSizes(n int) {
-	if cap(b.sizes)-len(b.sizes) < n {
-		b.sizes = make([]uint64, 0, 2*n)
-	}
-}
-
-// into returns the batch that is being filled for a channel.
-func (s *Stream) into(c *channel) *batch {
-	if s.filling != nil && s.filling.c != c {
-		s.flush()
-	}
-	if s.filling == nil {
-		s.filling = batches.Get().(*batch)
-		s.filling.c = c
-	}
-	b := s.filling
-	slab := s.r.Slab()
-	if n := len(b.slabs); n == 0 || b.slabs[n-1] != slab {
-		slab.Retain()
-		b.slabs = append(b.slabs, slab)
-	}
-	return b
-}
 
 // onData takes a block, or a proof without one. Reading goroutine.
 func (s *Stream) onData(c *channel, body []byte) error {

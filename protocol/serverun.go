@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"math/bits"
+
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
 
@@ -38,7 +40,7 @@ func (sv *server) blocks(j *job) bool {
 		if err != nil {
 			return sv.refuse(c, at, j, err)
 		}
-		n := min(here, max(1, runBytes/max(1, size)), wire.MaxRunBlocks)
+		n := align(at, min(here, max(1, runBytes/max(1, size)), wire.MaxRunBlocks))
 		var digest, last uint64
 		if at == j.index {
 			digest = j.digest
@@ -60,6 +62,17 @@ func (sv *server) blocks(j *job) bool {
 		at, left = at+sent, left-min(left, bytes)
 	}
 	return true
+}
+
+// align shortens a run so that it ends where a large subtree does: the next one
+// needs fewer nodes then.
+func align(start, n uint64) uint64 {
+	if p := uint64(1) << (bits.Len64(n) - 1); n > 1 {
+		if end := (start + n) &^ (p - 1); end > start {
+			return end - start
+		}
+	}
+	return n
 }
 
 // run sends up to n blocks in one message, and returns how many it were.
