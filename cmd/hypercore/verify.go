@@ -19,8 +19,9 @@ that are missing are not invalid.
   hypercore verify notes
 
 --json: {length, present, missing, invalid, signature, sha256, bytes} and, if there are
-any, {problems, wrong}: signature is "valid", "missing" or "invalid", sha256 is over the
-present blocks in order, wrong lists the first invalid blocks.`
+any, {problems, notes, wrong}: signature is "valid", "missing" or "invalid", sha256 is
+over the present blocks in order, wrong lists the first invalid blocks, notes are
+leftovers that do not matter, such as of an append that failed.`
 
 func newVerify(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -78,6 +79,9 @@ func (a *app) printReport(r control.Report) error {
 	}
 	for _, p := range r.Problems {
 		rows = append(rows, [2]string{"problem", p})
+	}
+	for _, p := range r.Notes {
+		rows = append(rows, [2]string{"note", p + " (harmless)"})
 	}
 	return a.table(append(rows, [2]string{"sha256", r.SHA256}))
 }

@@ -118,6 +118,7 @@ type Report struct {
 	SHA256    string   `json:"sha256"`             // over the present blocks in order, hex
 	Bytes     uint64   `json:"bytes"`              // of the present blocks
 	Problems  []string `json:"problems,omitempty"` // what else is wrong, in words
+	Notes     []string `json:"notes,omitempty"`    // leftovers that do not matter, such as of an append that failed
 	Wrong     []uint64 `json:"wrong,omitempty"`    // the first invalid blocks
 }
 

@@ -51,6 +51,9 @@ func (l *Local) Verify(ctx context.Context, progress func(done, total uint64)) (
 	if more := a.Count - uint64(len(r.Problems)); more > 0 {
 		r.Problems = append(r.Problems, fmt.Sprintf("and %d more", more))
 	}
+	for _, p := range a.Notes[:min(len(a.Notes), maxProblems)] {
+		r.Notes = append(r.Notes, p.String())
+	}
 	r.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return r, nil
 }
