@@ -5,6 +5,7 @@ package wire
 import (
 	"encoding/binary"
 
+	//lint:ignore SA1019 hypercore 6 encrypts with it, and package salsa20 has no stream that goes on
 	"golang.org/x/crypto/salsa20/salsa"
 	"golang.org/x/sys/cpu"
 )
