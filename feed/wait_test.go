@@ -20,12 +20,10 @@ import (
 type fetcher struct {
 	src, dst *feed.Feed
 
-	mu      sync.Mutex
-	asked   []uint64 // blocks, in order
-	notes   []string
-	closed  error
-	limited bool // only what is awaited
-	wake    chan struct{}
+	mu     sync.Mutex
+	asked  []uint64 // blocks, in order
+	closed error
+	wake   chan struct{}
 }
 
 func fetch(t testing.TB, src, dst *feed.Feed) *fetcher {
