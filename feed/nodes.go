@@ -3,7 +3,6 @@ package feed
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 	"sync"
 	"sync/atomic"
 
