@@ -113,8 +113,6 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err
 		f.mu.Unlock()
 		if err = f.settle(); err == nil {
 			err = f.writeBlocks(*nodes, blocks, off)
-		} else {
-			f.fail(err, false)
 		}
 		f.mu.Lock()
 		f.touched.data = true

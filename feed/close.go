@@ -57,7 +57,7 @@ func (f *Feed) lastCommit() error {
 		return nil
 	}
 	f.commitMu.Lock()
-	bits := f.bitsOpen || f.journal.bits != f.journal.length
+	bits := f.bitsOpen || f.journal.bits != f.journal.length || f.journal.open
 	f.commitMu.Unlock()
 	f.mu.Lock()
 	due := f.changes != f.committed || bits

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -265,15 +266,16 @@ func (f *Feed) recordNow() record {
 	return r
 }
 
-// commitJournal is step 3. allBits tells that the whole bitfield is durable.
+// commitJournal is step 3. allBits tells that the whole bitfield is durable, and
+// that this is the last commit.
 func (f *Feed) commitJournal(r record, allBits bool) error {
-	r.bits = f.bitsLen
+	r.bits, r.open = f.bitsLen, !allBits
 	if allBits {
 		r.bits = r.length
 	}
 	old := f.journal
 	r.seq = old.seq
-	if old.seq > 0 && r.marshal() == old.marshal() {
+	if old.seq > 0 && !f.doubtful && r.marshal() == old.marshal() {
 		return nil
 	}
 	r.seq++
@@ -285,7 +287,7 @@ func (f *Feed) commitJournal(r record, allBits bool) error {
 			return f.fail(f.fileError("sync", journalName, err), false)
 		}
 	}
-	f.journal = r
+	f.journal, f.doubtful = r, false
 	return nil
 }
 
@@ -378,8 +380,11 @@ func (f *Feed) release(err error) {
 	})
 }
 
-// fail makes the feed read only. With retry, writing may be tried again.
+// fail makes the feed read only. With retry, writing may be tried again, unless
+// a sync has failed.
 func (f *Feed) fail(err error, retry bool) error {
+	var s *syncError
+	retry = retry && !errors.As(err, &s)
 	f.mu.Lock()
 	if f.failed == nil {
 		f.emit(Failed{Err: err})

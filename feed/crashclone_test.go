@@ -163,6 +163,9 @@ func (w *world) pause(r *rand.Rand) {
 	case 2:
 		w.kill()
 		w.open()
+		if r.IntN(2) == 0 {
+			w.sync() // which must not believe the cache
+		}
 	}
 }
 

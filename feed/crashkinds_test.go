@@ -77,6 +77,9 @@ func writes(n, reopens, syncs int) func(*world, *rand.Rand) {
 			case x < reopens && x&1 == 0:
 				w.kill()
 				w.reopen()
+				if r.IntN(2) == 0 {
+					w.sync() // which must not believe the cache
+				}
 			case x < reopens:
 				w.close()
 				w.open()

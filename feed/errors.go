@@ -104,8 +104,18 @@ func (e *ProofError) Unwrap() error { return e.Err }
 
 // fileError adds the file and what was being done to an error of the store.
 func (f *Feed) fileError(op, file string, err error) error {
-	return fmt.Errorf("feed: %s: %s %s: %w", f.st, op, file, err)
+	err = fmt.Errorf("feed: %s: %s %s: %w", f.st, op, file, err)
+	if op == "sync" {
+		return &syncError{err}
+	}
+	return err
 }
+
+// syncError is a failed sync. It is not tried again: what could not be written
+// may count as written now, so the next one would succeed for nothing.
+type syncError struct{ error }
+
+func (e *syncError) Unwrap() error { return e.error }
 
 // writeAt writes b to a file; its error names the file and the offset.
 func (f *Feed) writeAt(name string, file store.File, b []byte, off int64) error {

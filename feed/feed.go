@@ -38,6 +38,7 @@ type Feed struct {
 	// taken before flushMu.
 	commitMu sync.Mutex
 	journal  record // as it is in the file
+	doubtful bool   // ... but perhaps only in the cache of the operating system
 	bitsOpen bool   // the bitfield has writes that were not synced
 	bitsLen  uint64 // the bitfield was synced with everything up to this length
 

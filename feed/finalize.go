@@ -44,7 +44,10 @@ func (f *Feed) writeKey(key Key) error {
 	if err := f.writeSmall(keyName, key[:]); err != nil {
 		return err
 	}
-	return f.syncSmall(keyName)
+	if err := f.keepSmall(keyName, key[:]); err != nil {
+		return err
+	}
+	return f.syncDirectory()
 }
 
 // finishFinalize does the rest of a Finalize that came no further than the key:
@@ -56,5 +59,8 @@ func (f *Feed) finishFinalize(s *found) error {
 	}
 	f.changes++
 	f.eager = true
-	return f.syncSmall(keyName)
+	if err := f.keepSmall(keyName, f.key[:]); err != nil {
+		return err
+	}
+	return f.syncDirectory()
 }

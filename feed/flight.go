@@ -100,16 +100,34 @@ func (f *Feed) settle() error {
 	if f.settled.Load() {
 		return nil
 	}
-	if f.opts.Durability != NoSync {
-		if err := f.files.journal.Sync(); err != nil {
-			return f.fail(f.fileError("sync", journalName, err), false)
-		}
-	}
-	if err := f.syncSmall(secretName, keyName); err != nil {
-		return f.fail(err, false)
+	if err := f.settleFiles(); err != nil {
+		return f.fail(err, true)
 	}
 	f.settled.Store(true)
 	return nil
+}
+
+func (f *Feed) settleFiles() error {
+	if f.opts.Durability == NoSync {
+		return nil
+	}
+	if r := f.journal; r.seq > 0 {
+		if err := f.writeJournal(&r); err != nil {
+			return err
+		}
+	}
+	if err := f.files.journal.Sync(); err != nil {
+		return f.fileError("sync", journalName, err)
+	}
+	if f.secret != nil {
+		if err := f.keepSmall(secretName, f.secret); err != nil {
+			return err
+		}
+	}
+	if err := f.keepSmall(keyName, f.key[:]); err != nil {
+		return err
+	}
+	return f.syncDirectory()
 }
 
 // takePages appends the images of the changed pages, neighbours in one piece.

@@ -20,7 +20,8 @@ import (
 //	 24  8   the highest length that was ever announced
 //	 32  8   bytes at that length
 //	 40  8   the bitfield file is durable up to this length
-//	 48  4   flags: 1 a static feed that is not finalized
+//	 48  4   flags: 1 a static feed that is not finalized, 2 whoever wrote it has not
+//	         closed the feed
 //	 52  2   length of the identity     54  2   number of links
 //	 56 32   key                        88 32   tree hash at the length
 //	120 64   links: up to 8 lengths whose roots were not yet shown to be part of
@@ -35,6 +36,7 @@ const (
 	maxLinks   = 8
 
 	flagUnfinished = 1
+	flagOpen       = 2
 )
 
 var slotMagic = [8]byte{'h', 'c', 'j', 'o', 'u', 'r', 'n', '1'}
@@ -47,6 +49,7 @@ type record struct {
 	byteLen    uint64
 	bits       uint64
 	unfinished bool
+	open       bool // the last commit before Close takes it back
 	key        Key
 	hash       merkle.Hash
 	links      []uint64
@@ -62,9 +65,14 @@ func (r *record) marshal() (b [slotSize]byte) {
 	be.PutUint64(b[24:], r.announced)
 	be.PutUint64(b[32:], r.byteLen)
 	be.PutUint64(b[40:], r.bits)
+	var flags uint32
 	if r.unfinished {
-		be.PutUint32(b[48:], flagUnfinished)
+		flags |= flagUnfinished
 	}
+	if r.open {
+		flags |= flagOpen
+	}
+	be.PutUint32(b[48:], flags)
 	be.PutUint16(b[52:], uint16(len(r.identity)))
 	be.PutUint16(b[54:], uint16(len(r.links)))
 	copy(b[56:], r.key[:])
@@ -87,7 +95,8 @@ func parseSlot(b []byte) (r record, ok bool) {
 	r = record{
 		seq: be.Uint64(b[8:]), length: be.Uint64(b[16:]), announced: be.Uint64(b[24:]),
 		byteLen: be.Uint64(b[32:]), bits: be.Uint64(b[40:]),
-		unfinished: be.Uint32(b[48:]) == flagUnfinished,
+		unfinished: be.Uint32(b[48:])&flagUnfinished != 0,
+		open:       be.Uint32(b[48:])&flagOpen != 0,
 		key:        Key(b[56:88]), hash: merkle.Hash(b[88:120]),
 	}
 	id, links := int(be.Uint16(b[52:])), int(be.Uint16(b[54:]))

@@ -124,7 +124,8 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		if f.opts.Repair {
 			trusted = nil // what is there counts
 		}
-		if err := f.recoverBits(ctx, p.from, trusted); err != nil {
+		doubtful := s.journal.open && !p.rebuild
+		if err := f.recoverBits(ctx, p.from, trusted, doubtful); err != nil {
 			return err
 		}
 	}
@@ -145,6 +146,9 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	if !p.whole && !p.rebuild && f.image.Pages() > 0 {
 		f.image.TouchAll() // so that the short page is written as a whole one
 	}
+	if s.journal.open && !f.opts.ReadOnly {
+		f.doubt()
+	}
 	if f.image.Dirty() {
 		f.changes++
 	}
@@ -160,6 +164,16 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		}
 	}
 	return f.checkData()
+}
+
+// doubt has the journal and the bitfield written anew with the first commit: who
+// had the feed open before was killed, or a sync failed, and what is read of them
+// may only be in the cache of the operating system, where it counts as clean.
+func (f *Feed) doubt() {
+	f.doubtful = true
+	f.changes++
+	f.newBits, f.newBlocks = true, true
+	f.image.TouchAll()
 }
 
 // compare counts what became marked and what is not marked any more.

@@ -303,16 +303,22 @@ func (f *Feed) create(s *found) error {
 // keepSecret writes the secret key, unless it is stored already or is not to be,
 // and makes it durable: a key without it would be a feed that nobody can write.
 func (f *Feed) keepSecret(s *found) error {
-	if f.secret == nil || f.opts.DiscardSecretKey || bytes.Equal(s.secret, f.secret) {
+	stored := bytes.Equal(s.secret, f.secret)
+	if f.secret == nil || f.opts.DiscardSecretKey || stored && f.settled.Load() {
 		return nil
 	}
-	if err := f.writeSmall(secretName, f.secret); err != nil {
+	if !stored {
+		if err := f.writeSmall(secretName, f.secret); err != nil {
+			return err
+		}
+	}
+	if err := f.keepSmall(secretName, f.secret); err != nil {
 		return err
 	}
-	return f.syncSmall(secretName)
+	return f.syncDirectory()
 }
 
-// writeSmall writes a small file, which syncSmall makes durable.
+// writeSmall writes a small file, which keepSmall makes durable.
 func (f *Feed) writeSmall(name string, b []byte) error {
 	file, err := f.st.Open(name, true)
 	if err != nil {
@@ -325,24 +331,36 @@ func (f *Feed) writeSmall(name string, b []byte) error {
 	return f.writeAt(name, file, b, 0)
 }
 
-// syncSmall makes small files durable, those that are there, and the directory.
-func (f *Feed) syncSmall(names ...string) error {
-	if f.opts.Durability == NoSync {
+// keepSmall makes a small file durable, if it is there. It is written again: what
+// an earlier process has written and could not sync is perhaps only in the cache,
+// and counts as clean there.
+func (f *Feed) keepSmall(name string, b []byte) error {
+	file, err := openIf(f.st, name)
+	if err != nil {
+		return f.fileError("open", name, err)
+	}
+	if file == nil || f.opts.Durability == NoSync {
 		return nil
 	}
-	for _, name := range names {
-		file, err := openIf(f.st, name)
-		if err != nil {
-			return f.fileError("open", name, err)
+	defer file.Close()
+	have := make([]byte, len(b))
+	if _, err := readFull(file, have, 0); err != nil {
+		return f.fileError("read", name, err)
+	}
+	if bytes.Equal(have, b) {
+		if err := f.writeAt(name, file, b, 0); err != nil {
+			return err
 		}
-		if file == nil {
-			continue
-		}
-		err = file.Sync()
-		file.Close()
-		if err != nil {
-			return f.fileError("sync", name, err)
-		}
+	}
+	if err := file.Sync(); err != nil {
+		return f.fileError("sync", name, err)
+	}
+	return nil
+}
+
+func (f *Feed) syncDirectory() error {
+	if f.opts.Durability == NoSync {
+		return nil
 	}
 	if err := f.st.Sync(); err != nil {
 		return f.fileError("sync", "directory", err)

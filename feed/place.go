@@ -44,7 +44,7 @@ func (f *Feed) writePlaced() error {
 		return nil
 	}
 	if err := f.settle(); err != nil {
-		return f.fail(err, false)
+		return err
 	}
 	buf, at := a.join[:0], uint64(0)
 	flush := func() error {

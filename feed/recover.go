@@ -34,8 +34,10 @@ func (f *Feed) Repaired() RepairReport {
 //
 // old, if not nil, is what the bitfield was before it had to be made anew: a block
 // whose leaf was marked there, and which itself was not, had been cleared.
-func (f *Feed) recoverBits(ctx context.Context, from uint64, old *bitfield.File) error {
-	w := restorer{walker: walker{f: f, ctx: ctx}, from: from, old: old}
+//
+// With doubtful, what becomes marked is written again, see doubt.
+func (f *Feed) recoverBits(ctx context.Context, from uint64, old *bitfield.File, doubtful bool) error {
+	w := restorer{walker: walker{f: f, ctx: ctx}, from: from, old: old, doubtful: doubtful && !f.opts.ReadOnly}
 	roots := slices.Clone(f.acc.Roots())
 	if err := w.roots(roots); err != nil {
 		return err
@@ -58,6 +60,7 @@ func (f *Feed) recoverBits(ctx context.Context, from uint64, old *bitfield.File)
 	if f.image.Dirty() {
 		f.changes++
 		f.newBits, f.newBlocks = true, true
+		f.touched = touched{true, true, true} // it may never have been synced
 	}
 	return nil
 }
@@ -67,12 +70,22 @@ type restorer struct {
 	walker
 	from uint64 // leaves before this block are left as they are
 	old  *bitfield.File
+
+	doubtful bool // what becomes marked is written again
+}
+
+// mark marks node n.
+func (w *restorer) mark(n *merkle.Node) {
+	if w.doubtful && !w.f.image.Tree.Get(n.Index) {
+		w.f.tree.set(n)
+	}
+	w.f.image.SetTree(n.Index, true)
 }
 
 func (w *restorer) roots(roots []merkle.Node) error {
 	var off uint64
 	for _, r := range roots {
-		w.f.image.SetTree(r.Index, true)
+		w.mark(&r)
 		if err := w.walk(r, off); err != nil {
 			return err
 		}
@@ -94,11 +107,17 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 			return nil
 		}
 		ok, err := w.verifies(n, off)
-		if err == nil && ok {
-			w.f.image.SetData(i, i+1, true)
-			w.f.repair.Found++
+		if err != nil || !ok {
+			return err
 		}
-		return err
+		if w.doubtful {
+			if err := w.f.writeAt(dataName, w.f.files.data, w.buf, int64(off)); err != nil {
+				return err
+			}
+		}
+		w.f.image.SetData(i, i+1, true)
+		w.f.repair.Found++
+		return nil
 	}
 	l, r, bad, ok, err := w.children(n, off)
 	if err != nil || !ok {
@@ -109,8 +128,8 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 		w.f.tree.set(&bad[i])
 		w.f.changes++
 	}
-	w.f.image.SetTree(l.Index, true)
-	w.f.image.SetTree(r.Index, true)
+	w.mark(&l)
+	w.mark(&r)
 	if err := w.walk(l, off); err != nil {
 		return err
 	}
