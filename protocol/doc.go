@@ -30,6 +30,27 @@
 // this side's own account ([StreamOptions].Feeds, [Stream.Offer]) tells that it is
 // here.
 //
+// # Asking and answering
+//
+// A side that downloads sends Want for regions of 2^20 blocks: the first always,
+// others when something in them is wanted and known to exist. The other side
+// answers with its map of the region, and from then on with Have for what is new
+// and Unhave for what is cleared. Single blocks are asked for by Request with a
+// digest of the nodes that are here; between native peers runs of blocks by
+// RequestRange, answered in pieces of about 256 KiB with one proof each, and every
+// request is answered, if only by NoData. npm hypercore says nothing when it lost
+// a block, so that requests to it may time out and go to others.
+//
+// When remotes announce more than the length that is known here, the first block
+// beyond it is fetched alone. Its proof shows that the longer history contains
+// ours; what is proven after it builds on that. For V6 remotes, whose answers
+// build on nothing but digests, a block somebody waits for is asked at once.
+//
+// A native remote remembers which blocks it has sent and leaves the subtrees they
+// make up out of later proofs, so every answer is applied, in order, even if the
+// block has come from elsewhere meanwhile; where storing fails the channel is
+// opened anew (a second Feed), which makes it forget.
+//
 // # Goroutines of a stream, and what they own
 //
 //	          conn

@@ -182,12 +182,16 @@ func swarm(readers int, blocks uint64, blockTime, latency time.Duration) (last t
 	return last, sent
 }
 
-// TestSwarm: 64 MiB of 64 KiB blocks to 16 readers at 10 MB/s each. No schedule can be faster than
+// TestSwarm: 64 MiB of 64 KiB blocks to 16 readers at 10 MB/s each (32 MiB with -short). No schedule can be faster than
 // the source sending each block once, or all uploads together sending 16 copies.
 func TestSwarm(t *testing.T) {
-	const readers, blocks = 16, 1024
+	const readers = 16
+	blocks := uint64(1024)
+	if testing.Short() {
+		blocks /= 2
+	}
 	blockTime := 6554 * time.Microsecond
-	bound := max(blocks*blockTime, time.Duration(readers*blocks)*blockTime/(readers+1))
+	bound := max(time.Duration(blocks)*blockTime, readers*time.Duration(blocks)*blockTime/(readers+1))
 	for _, latency := range []time.Duration{time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond} {
 		last, sent := swarm(readers, blocks, blockTime, latency)
 		total := 0
