@@ -200,12 +200,12 @@ func (g goalReport) String() string {
 		op = "<="
 	}
 	if g.Got == nil {
-		return fmt.Sprintf("%s: not compared (goal %s %g)", what, op, g.Value)
+		return fmt.Sprintf("%s: not compared (goal %s %.3g)", what, op, g.Value)
 	}
 	if !g.Met {
 		verdict = "NOT MET"
 	}
-	return fmt.Sprintf("%s: %s [%s .. %s], goal %s %g: %s", what, number(g.Got.Median), number(g.Got.Min), number(g.Got.Max), op, g.Value, verdict)
+	return fmt.Sprintf("%s: %s [%s .. %s], goal %s %.3g: %s", what, number(g.Got.Median), number(g.Got.Min), number(g.Got.Max), op, g.Value, verdict)
 }
 
 // exitCode is 1 if a side failed, 3 if a ratio to a limit is below floor times its goal.

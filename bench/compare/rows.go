@@ -62,14 +62,17 @@ type goal struct {
 }
 
 func (g goal) String() string {
-	op := ">="
+	op, metric := ">=", ""
 	if g.atMost {
 		op = "<="
 	}
-	if g.than == "" {
-		return fmt.Sprintf("%s %s %s %g", g.side, g.metric, op, g.value)
+	if g.metric != "" {
+		metric = " " + g.metric
 	}
-	return fmt.Sprintf("%s %s %g x %s", g.side, op, g.value, g.than)
+	if g.than == "" {
+		return fmt.Sprintf("%s%s %s %g", g.side, metric, op, g.value)
+	}
+	return fmt.Sprintf("%s%s %s %.3g x %s", g.side, metric, op, g.value, g.than)
 }
 
 // sample is one run of one side.

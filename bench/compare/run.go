@@ -20,6 +20,7 @@ type env struct {
 	rounds   int
 	only     filter
 	log      io.Writer // progress
+	patience time.Duration
 
 	npmOnce sync.Once
 	npmErr  error
@@ -112,11 +113,16 @@ func (e *env) runRow(ctx context.Context, rw *row) *result {
 	return res
 }
 
-// patience is how long one run may take, preparing its source included.
+// patience is how long one run may take, preparing its source included, unless
+// env.patience says otherwise.
 const patience = 15 * time.Minute
 
 func (e *env) runSide(ctx context.Context, rw *row, sr *sideResult, round, rounds int) sample {
-	run, cancel := context.WithTimeout(ctx, patience)
+	limit := patience
+	if e.patience > 0 {
+		limit = e.patience
+	}
+	run, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	k := rw.kind
 	if sr.side.kind != nil {
@@ -131,7 +137,7 @@ func (e *env) runSide(ctx context.Context, rw *row, sr *sideResult, round, round
 		return sample{}
 	case err != nil:
 		if run.Err() != nil && ctx.Err() == nil {
-			err = fmt.Errorf("not done after %v: %w", patience, err)
+			err = fmt.Errorf("not done after %v: %w", limit, err)
 		}
 		sr.failed = err
 		fmt.Fprintf(e.log, "%s failed: %v\n", at, err)
