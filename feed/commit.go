@@ -1,8 +1,6 @@
 package feed
 
 import (
-	"context"
-	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -104,17 +102,23 @@ func (f *Feed) due() time.Duration {
 	return max(0, time.Until(f.lazy.since.Add(lazyTime)))
 }
 
-// gather lets appenders that were just released by the last commit get into this
-// one: it gives way while new appends arrive.
+// maxYield bounds the turns gather gives to others, should the clock stand still.
+const maxYield = 10000
+
+// gather lets the appenders that the last commit has released get into this one:
+// it gives way until as many have come back, but no longer than a quarter of the
+// time the last commit took.
 func (f *Feed) gather() {
-	for last, idle := uint64(0), 0; idle < 3; {
+	f.mu.Lock()
+	want, limit := f.released, f.took/4
+	f.mu.Unlock()
+	start := time.Now()
+	for range maxYield {
 		f.mu.Lock()
-		n := f.changes
+		n := len(f.syncs)
 		f.mu.Unlock()
-		if n == last {
-			idle++
-		} else {
-			last, idle = n, 0
+		if n >= want || time.Since(start) >= limit {
+			return
 		}
 		runtime.Gosched()
 	}
@@ -160,6 +164,7 @@ func (f *Feed) commit(final bool) error {
 	if err := f.stuck(); err != nil {
 		return err
 	}
+	start := time.Now()
 	fl, load, err := f.takeOff()
 	if err != nil {
 		return f.fail(err, true)
@@ -175,7 +180,7 @@ func (f *Feed) commit(final bool) error {
 	if err := f.commitBits(fl.record, load, final); err != nil { // 4
 		return err
 	}
-	f.landed(fl) // 5
+	f.landed(fl, time.Since(start)) // 5
 	f.dispatch()
 	return nil
 }
@@ -346,7 +351,7 @@ func (f *Feed) syncBits() error {
 }
 
 // landed is step 5: it tells those who wait.
-func (f *Feed) landed(fl *flight) {
+func (f *Feed) landed(fl *flight, took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failed != nil {
@@ -360,90 +365,7 @@ func (f *Feed) landed(fl *flight) {
 		}
 		f.emit(Synced{Length: to})
 	}
+	before := len(f.syncs)
 	f.release(nil)
-}
-
-// syncWait is one who waits for a commit.
-type syncWait struct {
-	changes uint64
-	done    chan error
-}
-
-// release tells those whose changes are committed; with an error, all. mu held.
-func (f *Feed) release(err error) {
-	f.syncs = slices.DeleteFunc(f.syncs, func(w syncWait) bool {
-		if err == nil && w.changes > f.committed {
-			return false
-		}
-		w.done <- err
-		return true
-	})
-}
-
-// fail makes the feed read only. With retry, writing may be tried again, unless
-// a sync has failed.
-func (f *Feed) fail(err error, retry bool) error {
-	var s *syncError
-	retry = retry && !errors.As(err, &s)
-	f.mu.Lock()
-	if f.failed == nil {
-		f.emit(Failed{Err: err})
-	}
-	if f.failed == nil || f.retry { // else the first failure is the one that counts
-		f.failed, f.retry, f.failedAt = err, retry, time.Now()
-	}
-	f.release(err)
-	f.mu.Unlock()
-	f.dispatch()
-	return err
-}
-
-// tryAgain tries again what could not be written. Without force it does so only
-// if the last try was a while ago.
-func (f *Feed) tryAgain(force bool) error {
-	f.mu.Lock()
-	err, retry := f.failed, f.retry && (force || time.Since(f.failedAt) >= retryAfter)
-	f.mu.Unlock()
-	if err == nil || !retry {
-		return err
-	}
-	return f.commit(false)
-}
-
-// Sync waits until everything that was appended, downloaded or cleared before
-// the call is on the disk.
-func (f *Feed) Sync(ctx context.Context) error {
-	if err := f.tryAgain(true); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	if f.closing {
-		f.mu.Unlock()
-		return ErrClosed
-	}
-	return f.await(ctx, f.changes)
-}
-
-// await waits until the first changes of the feed are committed. mu is held and
-// released.
-func (f *Feed) await(ctx context.Context, changes uint64) error {
-	if f.committed >= changes || f.opts.ReadOnly {
-		f.mu.Unlock()
-		return nil
-	}
-	if f.failed != nil {
-		defer f.mu.Unlock()
-		return f.failed
-	}
-	w := syncWait{changes, make(chan error, 1)}
-	f.syncs = append(f.syncs, w)
-	f.hurry = max(f.hurry, changes)
-	f.kick()
-	f.mu.Unlock()
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	f.released, f.took = before-len(f.syncs), took
 }

@@ -73,8 +73,10 @@ type Feed struct {
 	newBlocks bool   // ... of blocks that came with their nodes
 	touched   touched
 	syncs     []syncWait
-	hurry     uint64 // changes that someone waits for
-	looping   bool   // the committer runs
+	released  int           // how many the last commit has told
+	took      time.Duration // it
+	hurry     uint64        // changes that someone waits for
+	looping   bool          // the committer runs
 	wake      chan struct{}
 	scratch   []merkle.Node
 

@@ -1,0 +1,93 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// syncWait is one who waits for a commit.
+type syncWait struct {
+	changes uint64
+	done    chan error
+}
+
+// release tells those whose changes are committed; with an error, all. mu held.
+func (f *Feed) release(err error) {
+	f.syncs = slices.DeleteFunc(f.syncs, func(w syncWait) bool {
+		if err == nil && w.changes > f.committed {
+			return false
+		}
+		w.done <- err
+		return true
+	})
+}
+
+// fail makes the feed read only. With retry, writing may be tried again, unless
+// a sync has failed.
+func (f *Feed) fail(err error, retry bool) error {
+	var s *syncError
+	retry = retry && !errors.As(err, &s)
+	f.mu.Lock()
+	if f.failed == nil {
+		f.emit(Failed{Err: err})
+	}
+	if f.failed == nil || f.retry { // else the first failure is the one that counts
+		f.failed, f.retry, f.failedAt = err, retry, time.Now()
+	}
+	f.release(err)
+	f.mu.Unlock()
+	f.dispatch()
+	return err
+}
+
+// tryAgain tries again what could not be written. Without force it does so only
+// if the last try was a while ago.
+func (f *Feed) tryAgain(force bool) error {
+	f.mu.Lock()
+	err, retry := f.failed, f.retry && (force || time.Since(f.failedAt) >= retryAfter)
+	f.mu.Unlock()
+	if err == nil || !retry {
+		return err
+	}
+	return f.commit(false)
+}
+
+// Sync waits until everything that was appended, downloaded or cleared before
+// the call is on the disk.
+func (f *Feed) Sync(ctx context.Context) error {
+	if err := f.tryAgain(true); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	if f.closing {
+		f.mu.Unlock()
+		return ErrClosed
+	}
+	return f.await(ctx, f.changes)
+}
+
+// await waits until the first changes of the feed are committed. mu is held and
+// released.
+func (f *Feed) await(ctx context.Context, changes uint64) error {
+	if f.committed >= changes || f.opts.ReadOnly {
+		f.mu.Unlock()
+		return nil
+	}
+	if f.failed != nil {
+		defer f.mu.Unlock()
+		return f.failed
+	}
+	w := syncWait{changes, make(chan error, 1)}
+	f.syncs = append(f.syncs, w)
+	f.hurry = max(f.hurry, changes)
+	f.kick()
+	f.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
