@@ -33,9 +33,9 @@ const (
 
 // Problem is one thing that is not what it should be.
 type Problem struct {
-	File   string
-	Offset int64
-	Reason string
+	File   string `json:"file"`
+	Offset int64  `json:"offset"` // in bytes
+	Reason string `json:"reason"`
 }
 
 func (p Problem) String() string { return fmt.Sprintf("%s, byte %d: %s", p.File, p.Offset, p.Reason) }

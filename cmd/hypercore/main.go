@@ -141,6 +141,7 @@ var commands = []struct {
 	{groupFeed, newCat},
 	{groupFeed, newInfo},
 	{groupFeed, newVerify},
+	{groupFeed, newDump},
 	{groupNet, newSeed},
 	{groupNet, newClone},
 	{groupNet, newBootstrap},
