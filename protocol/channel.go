@@ -115,6 +115,9 @@ func (s *Stream) closeChannel(c *channel, tell bool) {
 	if s.channels[c.dk] == c {
 		delete(s.channels, c.dk)
 	}
+	if c.offered && s.o.Dialect == Native {
+		s.spare = append(s.spare, c.local)
+	}
 	tell = tell && c.joined && s.o.Dialect == Native
 	local := c.local
 	s.mu.Unlock()

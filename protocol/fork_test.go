@@ -143,3 +143,30 @@ func TestLimited(t *testing.T) {
 		<-l.errB
 	})
 }
+
+// TestManyReopens opens and closes a feed more often than there are channels.
+func TestManyReopens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		f := a.create(3)
+		g := b.clone(f.Key(), false)
+		l := connect(a, b, linkOptions{feedsB: []feed.Key{f.Key()}})
+		time.Sleep(time.Second)
+		for i := range 5000 {
+			if err := b.e.Remove(g.DiscoveryKey()); err != nil {
+				t.Fatal(i, err)
+			}
+			b.add(g)
+			if err := l.B.Offer(g.Key()); err != nil {
+				t.Fatal(i, err)
+			}
+			synctest.Wait()
+		}
+		appendBlocks(t, f, 5)
+		time.Sleep(time.Second)
+		same(t, g, 0, 8)
+		l.close()
+		<-l.errA
+		<-l.errB
+	})
+}

@@ -136,42 +136,46 @@ func evil(t *testing.T, b *side, id string, f *feed.Feed, answer func(p *feed.Pr
 	go func() {
 		x.hello(f.Key())
 		x.send(wire.AppendHave(nil, 0, wire.Have{Start: 0, Length: f.Len()}))
-		var bits []byte
-		bits = wire.EncodeRLE([]byte{}, f.Bitmap(nil, 0, (f.Len()+7)&^7))
+		bits := wire.EncodeRLE([]byte{}, f.Bitmap(nil, 0, (f.Len()+7)&^7))
 		x.send(wire.AppendHave(nil, 0, wire.Have{Start: 0, Length: 1 << 20, Bitfield: bits, HasBitfield: true}))
-		for {
-			fr, err := x.r.Next()
+		x.serve(f, answer)
+	}()
+	return x
+}
+
+// serve answers requests for blocks of f until the stream ends.
+func (x *raw) serve(f *feed.Feed, answer func(p *feed.Proof) []byte) {
+	for {
+		fr, err := x.r.Next()
+		if err != nil {
+			return
+		}
+		var list []uint64
+		switch fr.Type {
+		case wire.TypeRequest:
+			var m wire.Request
+			wire.ParseRequest(fr.Body, &m)
+			list = append(list, m.Index)
+		case wire.TypeRequestRange:
+			var m wire.RequestRange
+			wire.ParseRequestRange(fr.Body, &m)
+			for i := range m.Length {
+				list = append(list, m.Start+i)
+			}
+		}
+		for _, i := range list {
+			p, err := f.Proof(ctx, i)
 			if err != nil {
 				return
 			}
-			var list []uint64
-			switch fr.Type {
-			case wire.TypeRequest:
-				var m wire.Request
-				wire.ParseRequest(fr.Body, &m)
-				list = append(list, m.Index)
-			case wire.TypeRequestRange:
-				var m wire.RequestRange
-				wire.ParseRequestRange(fr.Body, &m)
-				for i := range m.Length {
-					list = append(list, m.Start+i)
-				}
+			if p.Value == nil {
+				p.Value = []byte{}
 			}
-			for _, i := range list {
-				p, err := f.Proof(ctx, i)
-				if err != nil {
-					return
-				}
-				if p.Value == nil {
-					p.Value = []byte{}
-				}
-				if b := answer(&p); b != nil {
-					x.send(b)
-				}
+			if b := answer(&p); b != nil {
+				x.send(b)
 			}
 		}
-	}()
-	return x
+	}
 }
 
 func data(p *feed.Proof) []byte {

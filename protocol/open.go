@@ -26,7 +26,7 @@ func (s *Stream) offer(sw *swarm) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	if uint64(len(s.channels)) >= s.limit && s.channels[sw.dk] == nil || s.next >= s.limit {
+	if uint64(len(s.channels)) >= s.limit && s.channels[sw.dk] == nil || s.next >= s.limit && len(s.spare) == 0 {
 		s.mu.Unlock()
 		return ErrTooManyFeeds
 	}
@@ -45,11 +45,20 @@ func (s *Stream) offer(sw *swarm) error {
 
 // sendFeed sends our Feed, and in V6 our Handshake after the first. mu held.
 func (s *Stream) sendFeed(c *channel) {
-	if c.offered || s.next >= s.limit {
+	switch {
+	case c.offered:
+		return
+	case s.next < s.limit:
+		c.local = s.next
+		s.next++
+	case len(s.spare) > 0:
+		// The number was in use long ago: all that was sent on it has arrived.
+		c.local = s.spare[0]
+		s.spare = s.spare[1:]
+	default:
 		return
 	}
-	c.offered, c.local = true, s.next
-	s.next++
+	c.offered = true
 	m := wire.Feed{DiscoveryKey: c.dk}
 	first := !s.firstOut
 	if first {

@@ -149,38 +149,33 @@ func (sw *swarm) take(ctx context.Context, b *batch) error {
 		return err
 	}
 	sw.kick()
-	for len(keep) > 0 {
-		n, err := sw.f.Apply(ctx, keep)
-		if n > 0 {
-			sw.count(c, keep[:n])
-		}
-		keep = keep[n:]
-		if err == nil {
-			break
-		}
-		if len(keep) == 0 {
-			return nil
-		}
-		if errors.Is(err, feed.ErrUnlinked) {
-			// Nobody's fault: it is asked for again, after what links it.
-			sw.release(keep)
-			sw.reopen(c)
-			return nil
-		}
-		sw.release(keep)
-		switch {
-		case errors.Is(err, feed.ErrInvalidProof):
-			return sw.suspect(c, &keep[0], c.s.blame("data", err))
-		case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
-			sw.halt()
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		}
-		sw.failed(c)
+	if len(keep) == 0 {
 		return nil
 	}
-	sw.kick()
+	n, err := sw.f.Apply(ctx, keep)
+	if n > 0 {
+		sw.count(c, keep[:n])
+	}
+	if err == nil || n == len(keep) {
+		sw.kick()
+		return nil
+	}
+	keep = keep[n:]
+	sw.release(keep)
+	switch {
+	case errors.Is(err, feed.ErrUnlinked):
+		// Nobody's fault: it is asked for again, after what links it.
+		sw.reopen(c)
+		return nil
+	case errors.Is(err, feed.ErrInvalidProof):
+		return sw.suspect(c, &keep[0], c.s.blame("data", err))
+	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
+		sw.halt()
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	sw.failed(c)
 	return nil
 }
 

@@ -38,7 +38,6 @@ type Stream struct {
 	byNumber []*channel // by the remote's channel numbers
 	filling  *batch
 	firstIn  bool // the remote's first Feed has come
-	unasked  int  // blocks nobody asked for, in a row
 
 	// of the ticking goroutine
 	heard    uint64 // bytes received at heardAt
@@ -54,8 +53,9 @@ type Stream struct {
 
 	mu        sync.Mutex
 	channels  map[feed.DiscoveryKey]*channel
-	next      uint64 // our next channel number
-	firstOut  bool   // our first Feed was sent
+	next      uint64   // our next channel number
+	spare     []uint64 // numbers of closed channels (Native), for when next has come to its end
+	firstOut  bool     // our first Feed was sent
 	firstKey  feed.DiscoveryKey
 	sentHello bool
 	hello     *wire.Handshake // the remote's; nil before it came
@@ -94,9 +94,6 @@ func randomNonce() []byte {
 	rand.Read(b)
 	return b
 }
-
-// now is the time on the stream's clock.
-func (s *Stream) now() time.Duration { return time.Since(s.born) }
 
 // Run exchanges feeds until the stream ends: by Close or Engine.Close (ErrClosed),
 // by ctx, by the remote's end (nil), because all is done on a stream that Ends

@@ -12,7 +12,6 @@ func benchmark(b *testing.B, peers int, linear bool) {
 	const length = 10_000_000
 	b.ReportAllocs()
 	var tb *schedule.Table
-	var ps []*schedule.Peer
 	n, now := 0, time.Duration(0)
 	emit := func(p *schedule.Peer, runs []schedule.Run) {
 		for _, r := range runs {
@@ -26,11 +25,9 @@ func benchmark(b *testing.B, peers int, linear bool) {
 	}
 	for n < b.N {
 		if tb == nil || n%length == 0 {
-			tb, ps = schedule.New(12345), nil
+			tb = schedule.New(12345)
 			for range peers {
-				p := tb.AddPeer(schedule.Limits{})
-				p.Have(0, length)
-				ps = append(ps, p)
+				tb.AddPeer(schedule.Limits{}).Have(0, length)
 			}
 			tb.SetDemand(schedule.Demand{Ranges: []schedule.Range{{Linear: linear}}})
 		}

@@ -1,0 +1,354 @@
+package protocol_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// TestAttacks runs hostile remotes against a node that downloads a feed from an honest one at the
+// same time. Each runs inside synctest, so that a minute of silence costs nothing, and times are
+// those of a clock: the virtual time that passed while everything waited, and the real time in
+// which something worked. With -v -attacks-table it prints the table of docs/reliability.md.
+
+var attacksTable = flag.Bool("attacks-table", false, "print what TestAttacks measured as a table")
+
+const (
+	// attackMemory is what the process may grow by during an attack of one remote: the ceiling that
+	// the engine states.
+	attackMemory = protocol.MaxStreamMemory
+	// honestBlocks are downloaded meanwhile, about 3 MB, and honestTime is how long that may take.
+	honestBlocks = 4000
+	honestTime   = 20 * time.Second
+	// ownBlocks is the length of the feed that the node itself serves.
+	ownBlocks = 1000
+	// heldFor is how long a remote that is not dropped is watched.
+	heldFor = 2 * time.Minute
+)
+
+// attack is one kind of hostile remote.
+type attack struct {
+	name    string
+	dialect []protocol.Dialect // none: both
+	bare    bool               // it opens nothing before run
+	deaf    bool               // it reads nothing, or reads in run
+	rough   bool               // the node's own feed has holes
+	run     func(w *world, x *raw)
+	// native and v6 say why the stream must end; nil: the remote is held. within is the bound of
+	// the time until then.
+	native, v6 error
+	within     time.Duration
+	held       string // why it is right to hold it, and what it costs
+}
+
+// attacks are all of them.
+var attacks = [][]attack{openAttacks, formatAttacks, askAttacks, sourceAttacks, slowAttacks}
+
+// world is what an attack meets.
+type world struct {
+	t    *testing.T
+	d    protocol.Dialect
+	a, b *side      // the honest remote; the node that is attacked
+	f    *feed.Feed // a's
+	g    *feed.Feed // b's clone of f, the remote's channel 0
+	own  *feed.Feed // b's own, the remote's channel 1
+	x    *raw
+}
+
+// result is what was measured.
+type result struct {
+	err       error         // why the stream ended, nil if it was held
+	dropped   time.Duration // after this time
+	grown     uint64        // bytes of heap
+	honest    time.Duration // the download beside it took
+	honestErr error
+}
+
+func TestAttacks(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(25)) // what is garbage should not count for long
+	s := newSampler()
+	defer s.stop()
+	lines := []string{}
+	for _, d := range []protocol.Dialect{protocol.Native, protocol.V6} {
+		base := result{honest: time.Hour}
+		for range 3 {
+			if r := measure(t, s, d, attack{held: "no attack", run: func(*world, *raw) {}, within: heldFor}); r.honest < base.honest {
+				base = r
+			}
+		}
+		lines = append(lines, row(d, "(none)", "", base, base))
+		for _, list := range attacks {
+			for _, a := range list {
+				if len(a.dialect) > 0 && a.dialect[0] != d {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%s", short(d), a.name), func(t *testing.T) {
+					r := measure(t, s, d, a)
+					a.judge(t, d, r)
+					lines = append(lines, row(d, a.name, a.held, r, base))
+				})
+			}
+		}
+	}
+	if *attacksTable {
+		fmt.Println("| dialect | attack | the remote | heap grew by | honest download | against none |\n|---|---|---|---|---|---|")
+		fmt.Println(strings.Join(lines, "\n"))
+	}
+}
+
+// judge holds a result against what must be.
+func (a *attack) judge(t *testing.T, d protocol.Dialect, r result) {
+	t.Helper()
+	want := a.native
+	if d == protocol.V6 {
+		want = a.v6
+	}
+	switch {
+	case want == nil && r.err != nil:
+		t.Error("dropped:", r.err)
+	case want != nil && (!errors.Is(r.err, want) || !isRemote(r.err)):
+		t.Errorf("ended with %v, want %v", r.err, want)
+	case want != nil && r.dropped > a.within:
+		t.Errorf("dropped after %v, the bound is %v", r.dropped, a.within)
+	case want == nil && a.held == "":
+		t.Error("nothing says why it is held")
+	}
+	if r.grown > attackMemory {
+		t.Errorf("the heap grew by %d KiB, the ceiling is %d KiB", r.grown>>10, attackMemory>>10)
+	}
+	if r.honestErr != nil {
+		t.Error("honest download:", r.honestErr)
+	} else if r.honest > honestTime {
+		t.Errorf("honest download took %v", r.honest)
+	}
+}
+
+// measure runs an attack.
+func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, d: d, a: newSide(t, "a"), b: newSide(t, "b")}
+		w.f, w.own = w.a.create(honestBlocks), w.b.create(ownBlocks)
+		w.g = w.b.clone(w.f.Key(), false)
+		if a.rough {
+			for i := uint64(0); i < ownBlocks; i += 2 {
+				w.own.Clear(ctx, i, i+1)
+			}
+		}
+		o := protocol.StreamOptions{Dialect: d, Plain: true}
+		x := dial(t, w.b, "evil", o)
+		w.x = x
+		x.r.SetChannels(wire.MaxNativeChannels)
+		if !a.bare {
+			w.open(0, w.g.Key())
+			w.open(1, w.own.Key())
+			x.send(wire.AppendHandshake(nil, 0, wire.Handshake{Live: true}))
+		}
+		synctest.Wait()
+		s.begin()
+		start := s.now()
+		ended := make(chan error, 1)
+		go func() {
+			err := <-x.done
+			r.dropped = s.now() - start
+			ended <- err
+		}()
+		if !a.deaf {
+			go x.discard()
+		}
+		ran := make(chan struct{})
+		go func() { a.run(w, x); close(ran) }()
+		l := connect(w.a, w.b, linkOptions{dialect: d, plain: true, feedsB: []feed.Key{w.f.Key()}})
+		r.honestErr = tryDownload(w.g, 0, honestBlocks)
+		r.honest = s.now() - start
+		held := false
+		select {
+		case r.err = <-ended:
+			if r.err == nil {
+				r.err = errors.New("the end")
+			}
+		case <-time.After(heldFor):
+			held = true
+			x.s.Close()
+			<-ended
+		}
+		r.grown = s.grown()
+		if held {
+			r.err = nil
+		}
+		x.conn.Close()
+		<-ran
+		l.close()
+		<-l.errA
+		<-l.errB
+	})
+	return r
+}
+
+// open opens a feed as the raw remote's channel n, in either dialect.
+func (w *world) open(n uint64, key feed.Key) {
+	m := wire.Feed{DiscoveryKey: key.Discovery()}
+	if w.d == protocol.Native {
+		m.Nonce = make([]byte, wire.NonceLen)
+		m.Nonce[0] = byte(n)
+		c := protocol.Capability(key, w.x.id, w.x.peer, m.Nonce)
+		m.Capability = c[:]
+	}
+	w.x.send(wire.AppendFeed(nil, n, m))
+}
+
+// discard reads whatever comes.
+func (x *raw) discard() {
+	buf := make([]byte, 64<<10)
+	for {
+		if _, err := x.conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// repeat sends what fn makes n times, gathered into writes of some KiB; it stops when the stream
+// has ended.
+func (x *raw) repeat(n int, fn func(b []byte, i uint64) []byte) {
+	var b []byte
+	for i := range n {
+		b = fn(b, uint64(i))
+		if len(b) > 16<<10 || i == n-1 {
+			if _, err := x.conn.Write(b); err != nil {
+				return
+			}
+			b = b[:0]
+		}
+	}
+}
+
+// frame is a frame with any body.
+func frame(channel uint64, typ wire.Type, body ...byte) []byte {
+	head := wire.AppendVarint(nil, channel<<4|uint64(typ))
+	b := wire.AppendVarint(nil, uint64(len(head)+len(body)))
+	return append(append(b, head...), body...)
+}
+
+// saying is the attack that consists of some bytes.
+func saying(b ...[]byte) func(*world, *raw) {
+	return func(_ *world, x *raw) {
+		for _, p := range b {
+			x.send(p)
+		}
+	}
+}
+
+func short(d protocol.Dialect) string {
+	if d == protocol.V6 {
+		return "v6"
+	}
+	return "native"
+}
+
+// row is a line of the table.
+func row(d protocol.Dialect, name, held string, r, base result) string {
+	fate := "held: " + held
+	if r.err != nil {
+		fate = fmt.Sprintf("dropped after %s: %s", brief(r.dropped), reason(r.err))
+	} else if held == "" {
+		fate = ""
+	}
+	done := brief(r.honest)
+	if r.honestErr != nil {
+		done = "failed"
+	}
+	return fmt.Sprintf("| %s | %s | %s | %.1f MiB | %s | × %.1f |", short(d), name, fate, float64(r.grown)/(1<<20), done, float64(r.honest)/float64(base.honest))
+}
+
+func brief(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// reason is what a remote was dropped for, without where.
+func reason(err error) string {
+	var r *protocol.RemoteError
+	if errors.As(err, &r) {
+		err = r.Err
+	}
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.ReplaceAll(s, "|", "/")
+}
+
+// sampler watches the heap and the clock from outside synctest.
+type sampler struct {
+	born  time.Time
+	real  atomic.Int64  // nanoseconds since born
+	heap  atomic.Uint64 // last sample
+	peak  atomic.Uint64 // since begin
+	first uint64        // at begin
+	start time.Time     // of the bubble's clock
+	quit  chan struct{}
+}
+
+// sampleEvery is how often it looks.
+const sampleEvery = 200 * time.Microsecond
+
+func newSampler() *sampler {
+	s := &sampler{born: time.Now(), quit: make(chan struct{})}
+	s.sample()
+	go func() {
+		for {
+			select {
+			case <-s.quit:
+				return
+			default:
+				s.sample()
+				time.Sleep(sampleEvery)
+			}
+		}
+	}()
+	return s
+}
+
+func (s *sampler) stop() { close(s.quit) }
+
+func (s *sampler) sample() {
+	m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(m)
+	n := m[0].Value.Uint64()
+	s.heap.Store(n)
+	for {
+		p := s.peak.Load()
+		if n <= p || s.peak.CompareAndSwap(p, n) {
+			break
+		}
+	}
+	s.real.Store(int64(time.Since(s.born)))
+}
+
+// begin collects garbage and starts a measurement. Inside synctest.
+func (s *sampler) begin() {
+	runtime.GC()
+	m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(m)
+	s.first = m[0].Value.Uint64()
+	s.peak.Store(s.first)
+	s.start = time.Now()
+}
+
+func (s *sampler) grown() uint64 { return s.peak.Load() - s.first }
+
+// now is the time since begin that a clock would show. Inside synctest.
+func (s *sampler) now() time.Duration {
+	return time.Since(s.start) + time.Duration(s.real.Load())
+}
