@@ -135,7 +135,9 @@ func (a *app) printSignature(s feed.InspectedSignature) error {
 
 // dumpRows are the summary.
 func dumpRows(dir string, r *feed.Inspection) (rows [][2]string) {
-	add := func(name, format string, args ...any) { rows = append(rows, [2]string{name, fmt.Sprintf(format, args...)}) }
+	add := func(name, format string, args ...any) {
+		rows = append(rows, [2]string{name, fmt.Sprintf(format, args...)})
+	}
 	add("directory", "%s", dir)
 	key := r.Key
 	if key == "" {

@@ -145,6 +145,7 @@ var commands = []struct {
 	{groupNet, newSeed},
 	{groupNet, newClone},
 	{groupNet, newBootstrap},
+	{groupOther, newWireDump},
 	{groupOther, newID},
 	{groupOther, newVersion},
 }
