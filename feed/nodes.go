@@ -183,6 +183,20 @@ func (t *nodes) drop(c *chunk) {
 	chunkPool.Put(c)
 }
 
+// trim drops every chunk that is in the file.
+func (t *nodes) trim() {
+	keep := t.ring[:0]
+	for _, c := range t.ring {
+		if c.isDirty() || c.pins > 0 {
+			keep = append(keep, c)
+		} else {
+			t.drop(c)
+		}
+	}
+	clear(t.ring[len(keep):])
+	t.ring, t.hand = keep, 0
+}
+
 // get returns a node that is held. A failure to read it is noted in t.err.
 func (t *nodes) get(n uint64) (merkle.Node, bool) {
 	k, s := locate(n)
