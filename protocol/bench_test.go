@@ -25,8 +25,8 @@ func BenchmarkReplicate(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used: both sides of the transfer.
-func cpuTime() time.Duration {
+// benchCPU is what this process has used: both sides of the transfer.
+func benchCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0
@@ -93,7 +93,7 @@ func benchReplicate(b *testing.B, size, n int, d protocol.Dialect, plain bool) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		before := cpuTime()
+		before := benchCPU()
 		b.StartTimer()
 		s := dst.NewStream(c, protocol.StreamOptions{Dialect: d, Plain: plain, LocalID: ids[1], RemoteID: ids[0], Feeds: []feed.Key{f.Key()}})
 		go s.Run(ctx)
@@ -101,7 +101,7 @@ func benchReplicate(b *testing.B, size, n int, d protocol.Dialect, plain bool) {
 			b.Fatal(err)
 		}
 		b.StopTimer()
-		cpu += cpuTime() - before
+		cpu += benchCPU() - before
 		dst.Close()
 		if err := g.Close(); err != nil {
 			b.Fatal(err)
