@@ -147,6 +147,9 @@ func (m *matrix) explore(w *world, seed uint64) error {
 	e := storetest.Explore{Seed: seed, Promise: w.promiseAt}
 	if w.depth == 0 {
 		most := min(tried[0], m.target/(3*len(kinds)))
+		if w.kind.once {
+			most /= 8
+		}
 		e.PerOp = min(48, 1+2*most/n)
 		return m.cut(w, e, r)
 	}

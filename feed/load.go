@@ -106,6 +106,7 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		}
 	}
 	var old *bitfield.File
+	synced := p.from
 	if p.rebuild || f.opts.Repair {
 		old, p.rebuild, p.from = f.image, true, 0
 		f.image = bitfield.NewFile(f.image.PageSize())
@@ -120,12 +121,11 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.repair.Signature = true
 	}
 	if p.from < c.length {
-		trusted := old
-		if f.opts.Repair {
-			trusted = nil // what is there counts
+		w := restorer{from: p.from, doubtful: s.journal.open && !p.rebuild && !f.opts.ReadOnly}
+		if old != nil && !f.opts.Repair { // then what is there counts
+			w.old, w.synced = old, synced
 		}
-		doubtful := s.journal.open && !p.rebuild
-		if err := f.recoverBits(ctx, p.from, trusted, doubtful); err != nil {
+		if err := f.recoverBits(ctx, &w); err != nil {
 			return err
 		}
 	}

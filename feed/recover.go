@@ -31,19 +31,14 @@ func (f *Feed) Repaired() RepairReport {
 // recoverBits sets the bits of all nodes and blocks from block from on that are in
 // the files and verify, from the roots down: those of the length, and those of
 // lengths that are not linked to it yet.
-//
-// old, if not nil, is what the bitfield was before it had to be made anew: a block
-// whose leaf was marked there, and which itself was not, had been cleared.
-//
-// With doubtful, what becomes marked is written again, see doubt.
-func (f *Feed) recoverBits(ctx context.Context, from uint64, old *bitfield.File, doubtful bool) error {
-	w := restorer{walker: walker{f: f, ctx: ctx}, from: from, old: old, doubtful: doubtful && !f.opts.ReadOnly}
+func (f *Feed) recoverBits(ctx context.Context, w *restorer) error {
+	w.walker = walker{f: f, ctx: ctx}
 	roots := slices.Clone(f.acc.Roots())
 	if err := w.roots(roots); err != nil {
 		return err
 	}
 	for _, length := range f.links {
-		if length <= from || length >= f.acc.Len() {
+		if length <= w.from || length >= f.acc.Len() {
 			continue
 		}
 		c, err := f.check(length)
@@ -69,9 +64,14 @@ func (f *Feed) recoverBits(ctx context.Context, from uint64, old *bitfield.File,
 type restorer struct {
 	walker
 	from uint64 // leaves before this block are left as they are
-	old  *bitfield.File
 
-	doubtful bool // what becomes marked is written again
+	// old, if not nil, is what the bitfield was before it had to be made anew: a
+	// block before synced whose leaf was marked there, and which itself was not, had
+	// been cleared. After it a torn page may look the same.
+	old    *bitfield.File
+	synced uint64
+
+	doubtful bool // what becomes marked is written again, see doubt
 }
 
 // mark marks node n.
@@ -103,7 +103,7 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 		return err
 	}
 	if i := n.Index / 2; merkle.Depth(n.Index) == 0 {
-		if w.f.image.Data.Get(i) || w.old != nil && w.old.Tree.Get(n.Index) && !w.old.Data.Get(i) {
+		if w.f.image.Data.Get(i) || w.old != nil && i < w.synced && w.old.Tree.Get(n.Index) && !w.old.Data.Get(i) {
 			return nil
 		}
 		ok, err := w.verifies(n, off)
