@@ -64,6 +64,7 @@ const watchBuffer = 256
 type watcher struct {
 	ch     chan Event
 	missed uint64
+	stop   func() bool // forgets the context
 }
 
 // Watch returns what happens from now on, until ctx ends or the feed is closed;
@@ -81,7 +82,7 @@ func (f *Feed) Watch(ctx context.Context) <-chan Event {
 		return w.ch
 	}
 	f.watchers = append(f.watchers, w)
-	context.AfterFunc(ctx, func() {
+	w.stop = context.AfterFunc(ctx, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for i, o := range f.watchers {
@@ -121,6 +122,7 @@ func (w *watcher) send(e Event) {
 
 // end sends the last event, for which older ones make room. mu held.
 func (w *watcher) end(err error) {
+	w.stop()
 	for cap(w.ch)-len(w.ch) < 2 {
 		select {
 		case e := <-w.ch:
