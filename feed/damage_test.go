@@ -341,7 +341,7 @@ func TestFlippedBytes(t *testing.T) {
 	for _, from := range []*store.MemoryStorage{st, remove(t, st, "journal")} {
 		for _, name := range []string{"key", "secret_key", "data", "tree", "signatures", "bitfield", "journal"} {
 			original := file(t, from, name)
-			for i := 0; i < len(original); i += 1 + len(original)/150 {
+			for i := 0; i < len(original); i += 1 + len(original)/testRounds(150) {
 				s := remove(t, from, name)
 				b := bytes.Clone(original)
 				b[i] ^= 0x10
