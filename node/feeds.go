@@ -22,6 +22,10 @@ type openFeed struct {
 // Open opens a feed that the node closes with itself, or earlier with
 // CloseFeed. It is served to every peer that knows it; Share makes it known.
 func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed.Feed, error) {
+	return n.open(ctx, s, o, protocol.FeedOptions{})
+}
+
+func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po protocol.FeedOptions) (*feed.Feed, error) {
 	n.mu.Lock()
 	closed := n.closed
 	n.mu.Unlock()
@@ -32,14 +36,14 @@ func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed
 	if err != nil {
 		return nil, err
 	}
-	if err := n.add(f, true); err != nil {
+	if err := n.add(f, true, po); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
 // add gives f to the engine unless it has it.
-func (n *Node) add(f *feed.Feed, ours bool) error {
+func (n *Node) add(f *feed.Feed, ours bool, o protocol.FeedOptions) error {
 	dk := f.DiscoveryKey()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -51,7 +55,7 @@ func (n *Node) add(f *feed.Feed, ours bool) error {
 	case have != nil:
 		return fmt.Errorf("node: feed %s is open already", f.Key())
 	}
-	if err := n.engine.Add(f, protocol.FeedOptions{}); err != nil {
+	if err := n.engine.Add(f, o); err != nil {
 		return fmt.Errorf("node: adding feed %s: %w", f.Key(), err)
 	}
 	n.feeds[dk] = &openFeed{feed: f, key: f.Key(), ours: ours}

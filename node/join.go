@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/discovery"
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 // enoughPeers is the number of connected peers from which a topic is looked
@@ -58,7 +59,7 @@ func (n *Node) Share(ctx context.Context, f *feed.Feed, o JoinOptions) (*Join, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := n.add(f, false); err != nil {
+	if err := n.add(f, false, protocol.FeedOptions{}); err != nil {
 		return nil, err
 	}
 	j, err := n.join(f.DiscoveryKey(), o, true)

@@ -66,7 +66,7 @@ func (p *peers) keeper(st *peerState) {
 			return
 		}
 		var keys []feed.Key
-		if do == connect || do == move {
+		if do == connect {
 			keys = p.keysFor(st)
 		}
 		p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *peers) keeper(st *peerState) {
 		case repunch:
 			p.repunch(st)
 		case move:
-			p.move(st, keys)
+			p.move(st)
 		}
 		timer.Reset(wait)
 		select {
@@ -212,11 +212,11 @@ func (p *peers) dial(ctx context.Context, st *peerState, keys []feed.Key, limit 
 		p.mu.Unlock()
 		return nil
 	}
-	return p.open(ctx, st.id, keys)
+	return p.open(ctx, st.id)
 }
 
 // open opens a stream over the best connection there is.
-func (p *peers) open(ctx context.Context, id peer.ID, keys []feed.Key) error {
+func (p *peers) open(ctx context.Context, id peer.ID) error {
 	s, err := p.n.host.NewStream(ctx, id, protocolIDs()...)
 	if err != nil {
 		var none multistream.ErrNotSupported[libproto.ID]
@@ -225,14 +225,14 @@ func (p *peers) open(ctx context.Context, id peer.ID, keys []feed.Key) error {
 		}
 		return fmt.Errorf("opening a stream to %s: %w", id, err)
 	}
-	return p.adopt(id, s, true, keys)
+	return p.adopt(id, s, true)
 }
 
 // move opens a stream over a direct connection in place of one on a relay.
-func (p *peers) move(st *peerState, keys []feed.Key) {
+func (p *peers) move(st *peerState) {
 	ctx, cancel := context.WithTimeout(network.WithNoDial(p.n.ctx, "a direct connection is there"), dialTimeout)
 	defer cancel()
-	if err := p.open(ctx, st.id, keys); err != nil {
+	if err := p.open(ctx, st.id); err != nil {
 		log.Debugw("stream stays on the relay", "peer", st.id, "error", err)
 		return
 	}

@@ -100,14 +100,16 @@ func (p *peers) handle(s network.Stream) {
 		_ = s.ResetWithError(codeRefused)
 		return
 	}
-	if err := p.adopt(id, s, false, nil); err != nil {
+	if err := p.adopt(id, s, false); err != nil {
 		log.Debugw("stream not accepted", "peer", id, "error", err)
 	}
 }
 
 // adopt makes s the stream kept with a peer and runs it in the background, or
-// resets it and says why. Keys are offered at once.
-func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool, keys []feed.Key) error {
+// resets it and says why. What is to be offered is looked up in the same breath
+// as the link is set: a feed shared before is among it, one shared later finds
+// the link.
+func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 	release, err := reserve(s)
 	if err != nil {
 		_ = s.ResetWithError(network.StreamResourceLimitExceeded)
@@ -136,9 +138,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool, keys []feed.
 		_ = s.ResetWithError(codeDuplicate)
 		return err
 	}
-	if !initiator {
-		keys = p.keysFor(st)
-	}
+	keys := p.keysFor(st)
 	ctx, cancel := context.WithCancelCause(p.n.ctx)
 	l := &link{raw: s, initiator: initiator, relayed: relayed, opened: time.Now(), cancel: cancel}
 	l.stream = p.n.engine.NewStream(metered{s, l, p.n}, protocol.StreamOptions{
