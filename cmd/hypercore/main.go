@@ -142,6 +142,7 @@ var commands = []struct {
 	{groupFeed, newInfo},
 	{groupFeed, newVerify},
 	{groupFeed, newDump},
+	{groupFeed, newRepair},
 	{groupNet, newSeed},
 	{groupNet, newClone},
 	{groupNet, newBootstrap},

@@ -92,9 +92,18 @@ func (r *running) Close() error {
 // open opens a feed for this node. A feed that somebody else holds is an error
 // that says who.
 func (r *running) open(ctx context.Context, dir string, o feed.Options) (*feed.Feed, error) {
+	return r.openBy(ctx, dir, o, r.Open)
+}
+
+// openToFetch is open for a feed whose blocks are to be fetched, though it is writable.
+func (r *running) openToFetch(ctx context.Context, dir string, o feed.Options) (*feed.Feed, error) {
+	return r.openBy(ctx, dir, o, r.OpenToFetch)
+}
+
+func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by func(context.Context, store.Storage, feed.Options) (*feed.Feed, error)) (*feed.Feed, error) {
 	deadline := time.Now().Add(lockPatience)
 	for {
-		f, err := r.Open(ctx, store.Dir(dir), o)
+		f, err := by(ctx, store.Dir(dir), o)
 		if err == nil {
 			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return peerInfos(r.Engine(), f) }})
 			return f, nil
