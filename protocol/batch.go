@@ -15,6 +15,8 @@ const (
 	batchBlocks = 2048
 	// arenaNodes is how many nodes are allocated at a time.
 	arenaNodes = 1024
+	// batchCost is what a batch takes besides slabs, about.
+	batchCost = 16 << 10
 )
 
 // batch is blocks of one channel on their way from the reader to the feed. Their
@@ -27,11 +29,16 @@ type batch struct {
 	slabs  []*wire.Slab
 	bytes  int
 	blocks int
+	held   int // bytes of the slabs, each counted once for all batches
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func (b *batch) full() bool { return b.bytes >= batchBytes || b.blocks >= batchBlocks }
+
+// weight is the memory that waits with the batch. It is not that of the values:
+// an answer of a few bytes keeps a slab with a frame of 8 MiB that nobody needs.
+func (b *batch) weight() int64 { return int64(b.held + batchCost) }
 
 // free gives the slabs back, and the batch.
 func (b *batch) free() {
@@ -71,6 +78,10 @@ func (s *Stream) into(c *channel) *batch {
 	if n := len(b.slabs); n == 0 || b.slabs[n-1] != slab {
 		slab.Retain()
 		b.slabs = append(b.slabs, slab)
+		if s.counted != slab {
+			s.counted = slab
+			b.held += cap(slab.B)
+		}
 	}
 	return b
 }

@@ -26,7 +26,8 @@ var (
 var (
 	// ErrTimeout: nothing came for the time of StreamOptions.Timeout.
 	ErrTimeout = errors.New("remote timed out")
-	// ErrNotReading: a write did not get through for a minute.
+	// ErrNotReading: a write did not get through for a minute, or megabytes of
+	// refusals wait to be read.
 	ErrNotReading = errors.New("remote does not read")
 	// ErrSilent: requests were left unanswered again and again.
 	ErrSilent = errors.New("remote does not answer requests")

@@ -145,6 +145,11 @@ func evil(t *testing.T, b *side, id string, f *feed.Feed, answer func(p *feed.Pr
 
 // serve answers requests for blocks of f until the stream ends.
 func (x *raw) serve(f *feed.Feed, answer func(p *feed.Proof) []byte) {
+	x.serveAs(func() *feed.Feed { return f }, answer)
+}
+
+// serveAs is serve with another feed perhaps for each message.
+func (x *raw) serveAs(from func() *feed.Feed, answer func(p *feed.Proof) []byte) {
 	for {
 		fr, err := x.r.Next()
 		if err != nil {
@@ -164,7 +169,7 @@ func (x *raw) serve(f *feed.Feed, answer func(p *feed.Proof) []byte) {
 			}
 		}
 		for _, i := range list {
-			p, err := f.Proof(ctx, i)
+			p, err := from().Proof(ctx, i)
 			if err != nil {
 				return
 			}

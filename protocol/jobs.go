@@ -121,8 +121,8 @@ func (q *jobs) take(dst []job, max int, wait bool) []job {
 // sent for requests made not long ago; one that is missed is answered.
 const cancelReach = 4096
 
-// cancel voids a job.
-func (q *jobs) cancel(c *channel, m wire.Cancel) {
+// cancel voids a job. It fails when the remote does not read what it is told.
+func (q *jobs) cancel(c *channel, m wire.Cancel) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, seen := q.n-1, 0; i >= 0 && seen < cancelReach; i, seen = i-1, seen+1 {
@@ -136,7 +136,7 @@ func (q *jobs) cancel(c *channel, m wire.Cancel) {
 			j.kind == jobBytes && j.n == m.Bytes:
 			j.void = true
 			if m.Length == 1 {
-				return
+				return nil
 			}
 		case j.kind == jobRange && !m.Hash && m.Bytes == 0:
 			// What is at one end of it can be cut off.
@@ -151,12 +151,12 @@ func (q *jobs) cancel(c *channel, m wire.Cancel) {
 			default:
 				continue
 			}
-			c.refuse(lo, hi-lo, wire.ReasonCancelled)
-			if m.Length == 1 {
-				return
+			if err := c.refuse(lo, hi-lo, wire.ReasonCancelled); err != nil || m.Length == 1 {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 // onRequest queues a request for one block.
@@ -166,8 +166,7 @@ func (c *channel) onRequest(body []byte) error {
 		return c.s.garbled("request", err)
 	}
 	if !c.sw.uploads(c.s) {
-		c.refuse(m.Index, 1, wire.ReasonRefused)
-		return nil
+		return c.refuse(m.Index, 1, wire.ReasonRefused)
 	}
 	j := job{c: c, index: m.Index, digest: m.Nodes, hash: m.Hash}
 	switch {
@@ -186,8 +185,7 @@ func (c *channel) onRequestRange(body []byte) error {
 		return c.s.garbled("request range", err)
 	}
 	if !c.sw.uploads(c.s) {
-		c.refuse(m.Start, m.Length, wire.ReasonRefused)
-		return nil
+		return c.refuse(m.Start, m.Length, wire.ReasonRefused)
 	}
 	return c.s.push(job{c: c, kind: jobRange, index: m.Start, n: m.Length, digest: m.Nodes, last: m.Last, limit: m.Bytes})
 }
@@ -198,14 +196,17 @@ func (c *channel) onCancel(body []byte) error {
 	if err := wire.ParseCancel(body, &m); err != nil {
 		return c.s.garbled("cancel", err)
 	}
-	c.s.jobs.cancel(c, m)
-	return nil
+	return c.s.jobs.cancel(c, m)
 }
 
 // refuse tells the remote that blocks will not come. hypercore 6 says nothing,
-// so that the asking side times out; an Unhave spares an old peer that.
-func (c *channel) refuse(index, n uint64, reason wire.Reason) {
-	c.send(func(b []byte) []byte { return c.appendRefusal(b, index, n, reason) })
+// so that the asking side times out; an Unhave spares an old peer that. A remote
+// that asks on and on without reading the refusals loses the stream.
+func (c *channel) refuse(index, n uint64, reason wire.Reason) error {
+	if !c.s.out.reply(func(b []byte) []byte { return c.appendRefusal(b, index, n, reason) }) {
+		return c.s.blame("write", ErrNotReading)
+	}
+	return nil
 }
 
 func (c *channel) appendRefusal(b []byte, index, n uint64, reason wire.Reason) []byte {

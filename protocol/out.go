@@ -56,6 +56,34 @@ func (o *outbox) tryAdd(limit int, fn func([]byte) []byte) bool {
 	return true
 }
 
+// reply is tryAdd for what the remote makes us say at once. An outbox that was
+// closed takes everything.
+func (o *outbox) reply(fn func([]byte) []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return true
+	}
+	if len(o.control) > maxControlHard {
+		return false
+	}
+	o.control = fn(o.control)
+	o.work.Signal()
+	return true
+}
+
+// awaitRoom waits until requests may be added; false when the stream has ended.
+// For the server: its answers among the small messages wait for the remote to
+// read, as blocks do.
+func (o *outbox) awaitRoom() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.control) >= maxControl && !o.closed {
+		o.space.Wait()
+	}
+	return !o.closed
+}
+
 // room reports whether requests may be added.
 func (o *outbox) room() bool {
 	o.mu.Lock()
@@ -132,6 +160,9 @@ func (o *outbox) write(w *wire.Writer) error {
 		}
 		control := o.control
 		o.control = o.spare[:0]
+		if len(control) >= maxControl {
+			o.space.Broadcast()
+		}
 		var piece *wire.Slab
 		if len(o.pieces) > 0 {
 			piece = o.pieces[0]

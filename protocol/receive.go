@@ -51,7 +51,7 @@ func (s *Stream) flush() bool {
 			return false
 		}
 	}
-	s.pending.Add(int64(b.bytes))
+	s.pending.Add(b.weight())
 	select {
 	case s.inbox <- b:
 		return true
@@ -102,7 +102,7 @@ func (s *Stream) receive(ctx context.Context) {
 			}
 		}
 		// What has come meanwhile for the same channel goes with it.
-		size := b.bytes
+		size := b.weight()
 	more:
 		for !b.full() {
 			select {
@@ -115,7 +115,7 @@ func (s *Stream) receive(ctx context.Context) {
 				b.slabs = append(b.slabs, next.slabs...)
 				b.bytes += next.bytes
 				b.blocks += next.blocks
-				size += next.bytes
+				size += next.weight()
 				next.slabs = next.slabs[:0]
 				next.nodes, next.sizes = nil, nil // they are b's now
 				next.free()
@@ -125,7 +125,7 @@ func (s *Stream) receive(ctx context.Context) {
 		}
 		err := b.c.sw.take(ctx, b)
 		b.free()
-		s.pending.Add(-int64(size))
+		s.pending.Add(-size)
 		select {
 		case s.taken <- struct{}{}:
 		default:

@@ -145,6 +145,9 @@ func (sv *server) do(list []job, i int) bool {
 		if !c.hasShown {
 			sv.settle(c)
 		}
+		if !sv.flush() || !sv.s.out.awaitRoom() {
+			return false
+		}
 		sv.bits = c.showMap(j.index, j.n, sv.bits)
 		return true
 	case jobBytes:

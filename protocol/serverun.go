@@ -30,6 +30,13 @@ func (sv *server) blocks(j *job) bool {
 		// As many as are here, of about the size of the first.
 		here := min(end, f.NextMissing(at)) - min(at, end)
 		if f.NextMissing(at) == at || here == 0 {
+			if n := sv.hole(c, at, end); n > 1 {
+				if !sv.noData(c, wire.NoData{Index: at, Length: n, Reason: wire.ReasonNotHere}) {
+					return false
+				}
+				at += n
+				continue
+			}
 			if !sv.block(&job{c: c, kind: jobBlock, index: at}, 1) { // refuses it, or it has just come
 				return false
 			}
@@ -62,6 +69,19 @@ func (sv *server) blocks(j *job) bool {
 		at, left = at+sent, left-min(left, bytes)
 	}
 	return true
+}
+
+// hole is how many blocks from at on are not here: they are refused together,
+// so that a short request does not cost thousands of proofs that fail.
+func (sv *server) hole(c *channel, at, end uint64) uint64 {
+	start := at &^ 7
+	sv.bits = c.sw.f.Bitmap(sv.bits[:0], start, (end-start+7)&^7)
+	for i := at; i < end; i++ {
+		if sv.bits[(i-start)/8]<<(i&7)&0x80 != 0 {
+			return i - at
+		}
+	}
+	return end - at
 }
 
 // align shortens a run so that it ends where a large subtree does: the next one

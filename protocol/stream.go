@@ -37,7 +37,8 @@ type Stream struct {
 	// of the reading goroutine
 	byNumber []*channel // by the remote's channel numbers
 	filling  *batch
-	firstIn  bool // the remote's first Feed has come
+	counted  *wire.Slab // in the weight of a batch already
+	firstIn  bool       // the remote's first Feed has come
 
 	// of the ticking goroutine
 	heard    uint64 // bytes received at heardAt

@@ -18,6 +18,9 @@ const (
 	// endGame is how many blocks in flight elsewhere an idle peer is asked for at
 	// a time.
 	endGame = 8
+	// slowAnswer is how much longer than elsewhere a block must take at a peer that
+	// takes no request back for it to be asked twice, before it is late.
+	slowAnswer = time.Second
 )
 
 // Actions is what Tick wants done. The runs are the table's to reuse.
@@ -158,7 +161,8 @@ func (t *Table) duplicate(q *Peer, b uint64, now time.Duration, do Actions) {
 
 // relieve gives a peer with nothing to do what is in flight elsewhere and would
 // take much longer there. Where requests can be taken back they are moved, else
-// only late ones are asked twice.
+// late ones are asked twice, and those that would take seconds longer: a peer
+// that answers one block a second would hold up the end for a minute.
 func (t *Table) relieve(p *Peer, now time.Duration, do Actions) {
 	if t.hasFree(p) {
 		return
@@ -176,7 +180,8 @@ func (t *Table) relieve(p *Peer, now time.Duration, do Actions) {
 			}
 			left := f.due - now
 			move := q.limits.Cancels && left > p.expect(p.inflight+1)+20*time.Millisecond
-			if !move && now < f.due+max(lateAfter, (f.due-f.at)/2) {
+			slow := left > 2*p.expect(p.inflight+1)+slowAnswer
+			if !move && !slow && now < f.due+max(lateAfter, (f.due-f.at)/2) {
 				continue
 			}
 			for m := f.mask; m != 0 && n > 0; m &= m - 1 {
