@@ -116,11 +116,14 @@ func (a *auditor) bits() error {
 	f := a.f
 	f.mu.Lock()
 	present := f.image.Data.Count(0, a.r.Length)
-	stale := f.image.Dirty() && f.opts.ReadOnly
 	f.mu.Unlock()
 	a.r.Missing = a.r.Length - min(a.r.Length, present)
-	if stale {
-		a.problem(bitfieldName, headerSize, "its index claims blocks that are not marked, or bits are beyond the length")
+	if f.stale && f.opts.ReadOnly {
+		report := a.problem
+		if f.journal.open {
+			report = a.note // a page that was torn; the next Open writes it anew
+		}
+		report(bitfieldName, headerSize, "its index claims blocks that are not marked, or bits are beyond the length")
 	}
 	return nil
 }

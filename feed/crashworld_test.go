@@ -32,6 +32,8 @@ type world struct {
 	disk  store.Storage // rec, or something that fails on top of it
 	calm  bool          // no process is killed
 
+	killed bool // before this run only the process was killed, not the computer
+
 	proc *tether
 	f    *feed.Feed
 
