@@ -19,8 +19,15 @@ const (
 	// service is the name of the replication streams' scope in the resource
 	// manager.
 	service = "hypercore.replicate"
-	// streamMemory is reserved for each replication stream: the buffers of
-	// the protocol engine for one peer.
+	// streamMemory is reserved for each replication stream: what one that is
+	// busy with an honest peer keeps, a slab of 1 MiB that is read into and two
+	// pieces of 512 KiB that are written. An idle one keeps some 30 KiB. A
+	// hostile peer can drive the engine up to protocol.MaxStreamMemory, but has
+	// to keep sending for it and loses the stream; to reserve that much for
+	// everyone would refuse all but some fifteen peers of a machine with 8 GiB, and
+	// refusing the honest is what an attacker wants. So the resource manager
+	// bounds how many streams there are (one is kept per peer), and the engine
+	// what each of them costs at worst.
 	streamMemory = 2 << 20
 	// streamsPerPeer bounds replication streams of one peer at a time. One is
 	// kept; the others are those being replaced: after simultaneous opens,

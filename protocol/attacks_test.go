@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -29,8 +30,8 @@ const (
 	// attackMemory is what the process may grow by during an attack of one remote: the ceiling that
 	// the engine states.
 	attackMemory = protocol.MaxStreamMemory
-	// honestBlocks are downloaded meanwhile, about 2 MB, and honestTime is how long that may take.
-	honestBlocks = 3000
+	// honestBlocks are downloaded meanwhile, about 1.5 MB, and honestTime is how long that may take.
+	honestBlocks = 2000
 	honestTime   = 20 * time.Second
 	// ownBlocks is the length of the feed that the node itself serves.
 	ownBlocks = 800
@@ -91,7 +92,7 @@ func TestAttacks(t *testing.T) {
 	lines := []string{}
 	for _, d := range []protocol.Dialect{protocol.Native, protocol.V6} {
 		base := result{honest: time.Hour}
-		for range 3 {
+		for range 2 {
 			if r := measure(t, s, d, attack{run: func(_ *world, x *raw) { x.live() }}); r.honest < base.honest {
 				base = r
 			}
@@ -150,9 +151,11 @@ func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, d: d, a: newSide(t, "a"), b: newSide(t, "b")}
-		w.f, w.own = open(t, feed.Options{SecretKey: honestKey}), w.b.create(ownBlocks)
-		appendBlocks(t, w.f, honestBlocks)
+		w.f, w.own = open(t, feed.Options{SecretKey: honestKey}), open(t, feed.Options{})
+		w.fill(w.f, honestBlocks)
+		w.fill(w.own, ownBlocks)
 		w.a.add(w.f)
+		w.b.add(w.own)
 		w.g = w.b.clone(w.f.Key(), false)
 		if a.rough {
 			for i := uint64(0); i < ownBlocks; i += 2 {
@@ -211,6 +214,24 @@ func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) 
 		time.Sleep(time.Minute) // what the attack left running ends
 	})
 	return r
+}
+
+// contents are the blocks of the feeds, made once.
+var contents = sync.OnceValue(func() (list [][]byte) {
+	for i := range uint64(honestBlocks) {
+		list = append(list, content(i))
+	}
+	return list
+})
+
+// fill appends the first n of them.
+func (w *world) fill(f *feed.Feed, n int) {
+	if _, err := f.Append(ctx, contents()[:n]...); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := f.Sync(ctx); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // open opens a feed as the raw remote's channel n, in either dialect.
@@ -314,7 +335,7 @@ type sampler struct {
 }
 
 // sampleEvery is how often it looks.
-const sampleEvery = 200 * time.Microsecond
+const sampleEvery = 500 * time.Microsecond
 
 func newSampler() *sampler {
 	s := &sampler{quit: make(chan struct{})}

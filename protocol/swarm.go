@@ -237,16 +237,32 @@ func (sw *swarm) FeedClosed(cause error) {
 	sw.close(cause)
 }
 
-// kick makes somebody pump: the caller, or who is at it already.
+// kickRounds is how often in a row one caller of kick pumps for others.
+const kickRounds = 16
+
+// kick makes somebody pump: the caller, or who is at it already. The caller goes
+// on after some rounds, and a goroutine of its own takes over: a remote that
+// floods announcements must not keep the one that reads an honest remote at it.
 func (sw *swarm) kick() {
 	if sw.kicks.Add(1) > 1 {
 		return
 	}
-	for {
+	if !sw.work(kickRounds) {
+		go func() {
+			for !sw.work(kickRounds) {
+			}
+		}()
+	}
+}
+
+// work pumps until nobody waits for it, at most so many rounds; then it is false.
+func (sw *swarm) work(rounds int) bool {
+	for range rounds {
 		n := sw.kicks.Load()
 		sw.pump()
 		if sw.kicks.CompareAndSwap(n, 0) {
-			return
+			return true
 		}
 	}
+	return false
 }
