@@ -38,7 +38,7 @@ func (p *peers) sweep() {
 			}
 			continue
 		}
-		if now.Sub(st.seen) > forgetAfter {
+		if now.Sub(st.seen) > forgetAfter && now.After(st.refused) { // a penalty may last longer
 			for dk := range st.topics {
 				delete(st.topics, dk)
 				if j := p.n.joined(dk); j != nil {
