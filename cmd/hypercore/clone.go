@@ -263,7 +263,8 @@ func (cl *cloning) run(ctx context.Context) error {
 				settled = time.Time{}
 			}
 		}
-		if err := s.stats.Err; err != nil && ctx.Err() == nil { // the disk, or a fork: no peer can help
+		if err := s.stats.Err; err != nil && ctx.Err() == nil && !errors.Is(err, feed.ErrBehind) && !errors.Is(err, feed.ErrOtherWriter) {
+			// The disk, or a fork: no peer can help.
 			return err
 		}
 		if cl.a.json && now.Sub(told) >= time.Second && s != last {

@@ -42,7 +42,11 @@ func newCreate(a *app) *cobra.Command {
 			if control.IsFeedDir(ref.Dir) {
 				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "hypercore info %s", args[0])
 			}
-			f, err := feed.Open(c.Context(), store.Dir(ref.Dir), feed.Options{})
+			id, err := h.Identity()
+			if err != nil {
+				return err
+			}
+			f, err := feed.Open(c.Context(), store.Dir(ref.Dir), feed.Options{Identity: id})
 			if err != nil {
 				return fmt.Errorf("create %s: %w", ref.Dir, err)
 			}

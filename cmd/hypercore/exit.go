@@ -22,6 +22,7 @@ const (
 	exitUsage       = 3
 	exitTimeout     = 4
 	exitLocked      = 5
+	exitGuarded     = 6
 	exitInterrupted = 130
 )
 
@@ -35,6 +36,8 @@ const exitCodesHelp = `Exit codes of every command:
   3    the command line makes no sense: no such command, flag or kind of argument
   4    the time of --timeout ended before the work was done
   5    the feed is locked by a program that cannot be asked
+  6    the feed was restored from a backup, copied, or written elsewhere: appending
+       could fork it; hypercore recover is the way out
   130  interrupted by Ctrl-C or SIGTERM before the work was done`
 
 var (
@@ -73,6 +76,8 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, feed.ErrLocked):
 		return exitLocked
+	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
+		return exitGuarded
 	}
 	return exitFailed
 }
@@ -132,7 +137,11 @@ func hintFor(err error) string {
 	case errors.As(err, &unknown):
 		return "hypercore create makes a feed, hypercore clone KEY fetches one; hypercore help feeds says what FEED can be"
 	case errors.As(err, &ce):
-		return "nothing was changed; keep a copy of the directory before you try anything, then: hypercore verify"
+		return "nothing was changed; keep a copy of the directory before you try anything; hypercore verify says what is wrong, hypercore repair rebuilds"
+	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
+		return "hypercore recover FEED asks peers for the newest blocks, fetches them and then allows appending here"
+	case errors.Is(err, feed.ErrFrozen):
+		return "nothing can be appended to a forked feed; hypercore fork explain says what its file fork proves"
 	case errors.Is(err, feed.ErrNotWritable):
 		return "only the machine with the secret key can append to a feed"
 	case errors.Is(err, feed.ErrKeyMismatch):

@@ -54,7 +54,7 @@ func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Opti
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
-		f, err := feed.Open(ctx, store.Dir(ref.Dir), o)
+		f, err := feed.Open(ctx, store.Dir(ref.Dir), guarded(h, ref.Dir, o))
 		if err == nil {
 			return a.local(h, f, ref.Dir, command), ref, nil
 		}
@@ -91,10 +91,12 @@ func (a *app) local(h *control.Home, f *feed.Feed, dir, command string) control.
 	hold := newHolder(command)
 	of := control.OpenFeed{Feed: f, Dir: control.Canonical(dir)}
 	hold.add(of)
+	kept := keepAnnounced(h, f)
 	later := time.AfterFunc(serveAfter, func() { hold.serve(h) })
 	return control.NewLocal(of, func() error {
 		later.Stop()
 		err := hold.Close()
+		kept()
 		return errors.Join(err, f.Close())
 	})
 }

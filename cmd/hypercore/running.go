@@ -26,6 +26,7 @@ type running struct {
 	home  *control.Home
 	slot  *control.Slot
 	hold  *holder
+	kept  []func() // end keeping announced lengths
 	flags *netFlags
 }
 
@@ -86,7 +87,11 @@ func (r *running) addrs() []string {
 
 // Close ends the node and gives its slot back.
 func (r *running) Close() error {
-	return errors.Join(r.hold.Close(), r.Node.Close(), r.slot.Close())
+	err := r.hold.Close()
+	for _, stop := range r.kept {
+		stop()
+	}
+	return errors.Join(err, r.Node.Close(), r.slot.Close())
 }
 
 // open opens a feed for this node. A feed that somebody else holds is an error
@@ -103,8 +108,11 @@ func (r *running) openToFetch(ctx context.Context, dir string, o feed.Options) (
 func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by func(context.Context, store.Storage, feed.Options) (*feed.Feed, error)) (*feed.Feed, error) {
 	deadline := time.Now().Add(lockPatience)
 	for {
-		f, err := by(ctx, store.Dir(dir), o)
+		f, err := by(ctx, store.Dir(dir), guarded(r.home, dir, o))
 		if err == nil {
+			if r.hold.command != "recover" {
+				r.kept = append(r.kept, keepAnnounced(r.home, f))
+			}
 			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return peerInfos(r.Engine(), f) }})
 			return f, nil
 		}

@@ -17,9 +17,13 @@ The home is --home, $HYPERCORE_HOME, or the user's data directory. In it:
                 readable by the hypercore package of npm (versions 6 to 9), and journal
   feeds/KEY/    a feed that was cloned without naming a directory
   nodes/N/      identity and state of a node; several may run at once
+  identity      the name of this home as a writer of feeds
+  announced/    how much of each feed of yours others may have seen
 
 secret_key is what makes a feed yours: whoever has a copy can write to the feed, and
-two machines that both write break it for good. Back it up, do not share it.
+two machines that both write break it for good. Back it up, do not share it. A feed that
+was restored from a backup, or copied here from another machine, refuses to append until
+hypercore recover has fetched what others have of it.
 
 A feed is used by one process at a time. While a node seeds or clones it, append,
 cat, get, info and verify go through that node, so they work as if nothing ran.`

@@ -39,6 +39,8 @@ var codes = []struct {
 	{"not_found", 404, feed.ErrNotFound},
 	{"out_of_bounds", 416, feed.ErrOutOfBounds},
 	{"not_writable", 403, feed.ErrNotWritable},
+	{"behind", 409, feed.ErrBehind},
+	{"other_writer", 409, feed.ErrOtherWriter},
 	{"frozen", 409, feed.ErrFrozen},
 	{"invalid_proof", 422, feed.ErrInvalidProof},
 	{"key_mismatch", 409, feed.ErrKeyMismatch},

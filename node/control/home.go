@@ -16,6 +16,8 @@ const HomeEnv = "HYPERCORE_HOME"
 //	HOME/feeds/NAME/    the directory of a feed; NAME is a name, or the public key in hex
 //	HOME/nodes/N/       slot N: the state of one node (see Slot)
 //	HOME/commands/N/    slots of commands that hold a feed
+//	HOME/identity       the name of this home as a writer (see Identity)
+//	HOME/announced/DISCOVERY  how long a feed of one's own was announced (see SetAnnounced)
 //
 // It is safe for concurrent use, also by several processes.
 type Home struct {

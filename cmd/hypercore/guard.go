@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/control"
+)
+
+// announcedEvery is how often the home's record of an announced length follows
+// the feed's.
+const announcedEvery = 250 * time.Millisecond
+
+// guarded adds to the options of a feed what the home knows of it: who writes
+// here, and the length that was announced, so that a restored or copied directory
+// does not go on.
+func guarded(h *control.Home, dir string, o feed.Options) feed.Options {
+	if _, err := os.Stat(filepath.Join(dir, "secret_key")); err != nil || o.ReadOnly {
+		return o // not a writer's
+	}
+	if id, err := h.Identity(); err == nil {
+		o.Identity = id
+	}
+	k := o.Key
+	if b, err := os.ReadFile(filepath.Join(dir, "key")); err == nil && len(b) == len(k) {
+		k = feed.Key(b)
+	}
+	if !k.IsZero() {
+		o.KnownLength = max(o.KnownLength, h.Announced(k.Discovery()))
+	}
+	return o
+}
+
+// keepAnnounced keeps the home's record of the announced length of a writer's feed
+// until stop is called. It writes nothing while the feed refuses to append: then
+// the record is what the feed is behind of.
+func keepAnnounced(h *control.Home, f *feed.Feed) (stop func()) {
+	if !f.Writable() || f.Static() {
+		return func() {}
+	}
+	dk := f.DiscoveryKey()
+	last := h.Announced(dk)
+	look := func() {
+		if s := f.Stats(); s.Announced > last && s.Err == nil {
+			if h.SetAnnounced(dk, s.Announced) == nil {
+				last = s.Announced
+			}
+		}
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(announcedEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				look()
+				return
+			case <-tick.C:
+				look()
+			}
+		}
+	})
+	var once sync.Once
+	return func() {
+		once.Do(func() { close(done) })
+		wg.Wait()
+	}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+const recoverHelp = `
+Make a feed of yours writable again after its directory was restored from a backup or
+copied from another machine. Such a directory may lack blocks that readers have seen;
+appending to it would make two histories of one feed, and readers stop at that for good.
+
+recover asks the peers of the feed for the newest length that is signed, downloads what
+is missing here, and then allows appending in this home. If the feed is still written
+somewhere else, end that first: two writers fork a feed.
+
+  hypercore recover notes
+  hypercore recover ./restored --network mynet --bootstrap $ADDR --timeout 5m
+
+If nobody has ever read the feed, or nobody has more than is here, there is nobody to
+ask: --i-know-no-peer-has-more allows appending without a network. If it is wrong, the
+feed is forked.
+
+--json: lines of clone --json, then {event:"recovered", key, directory, length, blocks}:
+blocks is how many were downloaded`
+
+func newRecover(a *app) *cobra.Command {
+	var nf netFlags
+	var o recoverOptions
+	cmd := &cobra.Command{
+		Use:   "recover FEED [NET]",
+		Short: "Go on with a restored or copied feed of yours",
+		Long:  text(recoverHelp),
+		Args:  args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, cancel := withTimeout(c.Context(), o.timeout)
+			defer cancel()
+			return a.recover(ctx, c, args[0], &o, &nf)
+		},
+	}
+	cmd.Flags().BoolVar(&o.force, "i-know-no-peer-has-more", false, "allow appending without asking anybody")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "give up after this time, such as 5m (default: never)")
+	nf.register(cmd)
+	nf.registerTCP(cmd)
+	return cmd
+}
+
+type recoverOptions struct {
+	force   bool
+	timeout time.Duration
+}
+
+func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *recoverOptions, nf *netFlags) (err error) {
+	h, err := a.home()
+	if err != nil {
+		return err
+	}
+	ref, err := h.Resolve(arg)
+	if err != nil {
+		return err
+	}
+	if ref.Dir == "" {
+		return &control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}
+	}
+	fo := guarded(h, ref.Dir, feed.Options{MustExist: true, Sparse: true})
+	if o.force {
+		f, err := feed.Open(ctx, store.Dir(ref.Dir), fo)
+		if err != nil {
+			return fmt.Errorf("recover %s: %w", ref.Dir, err)
+		}
+		return errors.Join(a.takeOver(ctx, h, f, &ref, true), f.Close())
+	}
+	cfg, err := nf.config(c)
+	if err != nil {
+		return err
+	}
+	n, err := a.startNode(ctx, roleNode, c.Name(), cfg, nf)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	f, err := n.openToFetch(ctx, ref.Dir, fo)
+	if err != nil {
+		return fmt.Errorf("recover %s: %w", ref.Dir, err)
+	}
+	if err := a.ask(ctx, n, f, &ref, o.timeout); err != nil {
+		return err
+	}
+	return a.takeOver(ctx, h, f, &ref, false)
+}
+
+// ask downloads what peers have of the feed.
+func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Ref, timeout time.Duration) error {
+	if err := recoverable(f, ref); err != nil {
+		return err
+	}
+	switch s := f.Stats(); {
+	case s.Err != nil:
+		a.say("%s", message(s.Err))
+	default:
+		a.say("nothing here says that this directory is behind; asking peers for more")
+	}
+	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now()}
+	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
+	var err error
+	if cl.join, err = n.Share(ctx, f, node.JoinOptions{Lookup: true}); err != nil {
+		return err
+	}
+	if err := a.joinTCP(ctx, n, n.flags, []*seeded{{arg: ref.Arg, f: f, join: cl.join}}); err != nil {
+		return err
+	}
+	err = cl.run(ctx)
+	if err != nil && errors.Is(err, errTimeout) {
+		err = hint(fmt.Errorf("%w; appending stays refused", err), "is somebody seeding it? If no peer has more than is here: hypercore recover %s --i-know-no-peer-has-more", ref.Arg)
+	}
+	return err
+}
+
+// recoverable says why a feed cannot be recovered.
+func recoverable(f *feed.Feed, ref *control.Ref) error {
+	switch err := f.Stats().Err; {
+	case !f.Writable():
+		return hint(fmt.Errorf("the secret key of %v is not in %s: %w", f.Key(), ref.Dir, feed.ErrNotWritable), "restore secret_key from a backup; a copy to read: hypercore clone %s", f.Key())
+	case errors.Is(err, feed.ErrFrozen):
+		return err
+	case err != nil && !errors.Is(err, feed.ErrBehind) && !errors.Is(err, feed.ErrOtherWriter):
+		return err
+	}
+	return nil
+}
+
+// takeOver allows appending.
+func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *control.Ref, force bool) error {
+	if err := recoverable(f, ref); err != nil {
+		return err
+	}
+	before := f.Stats().Announced
+	if known := h.Announced(f.DiscoveryKey()); known > before {
+		before = known
+	}
+	if err := f.TakeOver(ctx, force); err != nil {
+		if errors.Is(err, feed.ErrBehind) {
+			err = hint(err, "nobody who was reached has the rest; wait for a peer that has it, or, if there is none: hypercore recover %s --i-know-no-peer-has-more", ref.Arg)
+		}
+		return err
+	}
+	s := f.Stats()
+	if err := h.SetAnnounced(f.DiscoveryKey(), s.Length); err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(event{Event: "recovered", Key: f.Key().String(), Directory: ref.Dir, Length: &s.Length, Blocks: &s.DownloadedBlocks})
+	}
+	if before > s.Length {
+		a.warn("given up: blocks %d to %d, which were announced once; who has them will see a fork when you append", s.Length, before-1)
+	}
+	a.say("recovered: the feed has %s, %s downloaded now; this home may append to it, and no other", plural(s.Length, "block"), countText(s.DownloadedBlocks))
+	a.say("next: hypercore append %s FILE", ref.Arg)
+	return nil
+}
