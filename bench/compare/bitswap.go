@@ -34,11 +34,11 @@ type bitswapSide struct {
 }
 
 const (
-	bitswapWindow  = 8192 // CIDs asked for at once …
-	bitswapDepth   = 2    // … and how many such calls are under way
+	bitswapWindow  = 2048 // CIDs asked for at once …
+	bitswapDepth   = 1    // … and how many such calls are under way
 	bitswapBatch   = 128  // blocks written at once
 	bitswapMessage = 256 * kib
-	bitswapAhead   = 16 * mib // a server may have this much on the way to a peer
+	bitswapAhead   = 1 * mib // a server may have this much on the way to a peer
 )
 
 var bitswapHash = cid.NewPrefixV1(cid.Raw, mh.SHA2_256)
@@ -103,6 +103,7 @@ func (b *bitswapSide) open(ctx context.Context, r *request) (err error) {
 		bitswap.WithTargetMessageSize(r.option("message", bitswapMessage)),
 		bitswap.MaxQueuedWantlistEntriesPerPeer(1<<20),
 		bitswap.WithoutDuplicatedBlockStats(),
+		bitswap.SetSendDontHaves(false), bitswap.SetSimulateDontHavesOnTimeout(false),
 		bitswap.RebroadcastDelay(time.Second), // wants sometimes get lost between two windows
 	)
 	net.Start(b.exchange)

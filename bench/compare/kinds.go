@@ -33,8 +33,12 @@ func (e *env) count(rw *row, s *side) int {
 }
 
 // request starts what every request of a run has in common.
-func (rw *row) request(s *side, d dataset) request {
-	return request{Data: d, Batch: rw.batch, Limit: rw.limit, Rate: rw.rate, Options: s.options}
+func (e *env) request(rw *row, s *side, d dataset) request {
+	r := request{Data: d, Batch: rw.batch, Limit: rw.limit, Rate: rw.rate, Options: s.options}
+	if e.quick {
+		r.Limit /= 3
+	}
+	return r
 }
 
 // source makes what a sender of this system starts from, once per data set.
@@ -83,7 +87,7 @@ func transfer(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	r := rw.request(s, d)
+	r := e.request(rw, s, d)
 	source, err := e.source(ctx, s, r)
 	if err != nil {
 		return sample{}, err
@@ -153,7 +157,7 @@ func local(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	r := rw.request(s, d)
+	r := e.request(rw, s, d)
 	r.Op, _, _ = strings.Cut(rw.name, "-")
 	writes := r.Op != "get" && r.Op != "read"
 	if writes {
@@ -195,7 +199,7 @@ func local(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 // live: a writer and a reader that is always one block behind.
 func live(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	d := dataset{Block: rw.block, Count: e.count(rw, s)}
-	r := rw.request(s, d)
+	r := e.request(rw, s, d)
 	var dirs [2]string
 	var ends [2]*child
 	for i, what := range []string{" writer", " reader"} {

@@ -18,7 +18,7 @@ func onSource(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	r := rw.request(s, d)
+	r := e.request(rw, s, d)
 	r.Op = rw.op
 	if r.Dir, err = e.source(ctx, s, r); err != nil {
 		return sample{}, err

@@ -202,6 +202,9 @@ func (g goalReport) String() string {
 	if g.Got == nil {
 		return fmt.Sprintf("%s: not compared (goal %s %.3g)", what, op, g.Value)
 	}
+	if g.Value == 0 {
+		return fmt.Sprintf("%s: %s [%s .. %s]", what, number(g.Got.Median), number(g.Got.Min), number(g.Got.Max))
+	}
 	if !g.Met {
 		verdict = "NOT MET"
 	}

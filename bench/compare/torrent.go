@@ -23,7 +23,7 @@ func init() { register("torrent", func() system { return &torrentSide{} }) }
 // torrentSide is github.com/anacrolix/torrent with one seeder and one leecher,
 // configured for speed on one machine: TCP only, no encryption or obfuscation,
 // memory-mapped files, no limits, no DHT, trackers or exchange of peers; pieces
-// and requests of the sizes that were fastest. Pieces are SHA-1 (version 1).
+// of the size that was fastest. They are hashed with SHA-1 (version 1).
 type torrentSide struct {
 	client *torrent.Client
 	store  storage.ClientImplCloser
@@ -31,9 +31,10 @@ type torrentSide struct {
 
 const (
 	torrentPiece = 1 * mib
-	// A request for 16 KiB is what clients on the internet send; both ends
-	// here are the same client and may ask for more at once.
-	torrentChunk = 64 * kib
+	// torrentChunk is what clients ask for at once: BEP 3 says that they close
+	// connections that ask for more than 16 KiB. Two clients of this kind can
+	// agree on more: option chunk.
+	torrentChunk = 16 * kib
 )
 
 func (t *torrentSide) Prepare(_ context.Context, r *request) error {
