@@ -169,7 +169,7 @@ func checkEnding(t *testing.T, d *driver, v string, e ending, npmSeeds bool) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		if !l.open(t) {
-			here, there := l.ended(t)
+			there, here := l.ended(t)
 			t.Fatalf("ended with %v here, %+v in npm", here, there)
 		}
 	}

@@ -92,7 +92,7 @@ type npmEnd struct {
 }
 
 // ended waits until both sides have ended.
-func (l *link) ended(t *testing.T) (here error, there npmEnd) {
+func (l *link) ended(t *testing.T) (there npmEnd, here error) {
 	t.Helper()
 	l.d.call(t, "ended", obj{"conn": l.conn, "timeout": 15000}, &there)
 	select {
@@ -100,13 +100,13 @@ func (l *link) ended(t *testing.T) (here error, there npmEnd) {
 	case <-time.After(15 * time.Second):
 		t.Fatal("npm has ended, the stream here has not")
 	}
-	return here, there
+	return there, here
 }
 
 // endsWell waits until both sides have ended without an error.
 func (l *link) endsWell(t *testing.T) {
 	t.Helper()
-	here, there := l.ended(t)
+	there, here := l.ended(t)
 	if here != nil || there.Error != "" {
 		t.Fatalf("ended with %v here, %q in npm", here, there.Error)
 	}

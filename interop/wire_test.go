@@ -401,7 +401,7 @@ func TestWire(t *testing.T) {
 		appendGo(t, f, []byte("secret"))
 		e := engineOf(t, f)
 		l := connect(t, d, []*npmFeed{n}, e, wire{here: protocol.StreamOptions{Feeds: keysOf(f)}})
-		if here, there := l.ended(t); here == nil && there.Error == "" {
+		if there, here := l.ended(t); here == nil && there.Error == "" {
 			t.Fatal("ended without an error on either side")
 		}
 	})
@@ -436,7 +436,7 @@ func TestWire9(t *testing.T) {
 		reader = d.open(t, v, t.TempDir(), npmOpts{Key: source.Key})
 		e := engineOf(t, f)
 		l := connect(t, d, []*npmFeed{reader}, e, wire{here: protocol.StreamOptions{Feeds: keysOf(f)}})
-		if _, there := l.ended(t); there.Error != want {
+		if there, _ := l.ended(t); there.Error != want {
 			t.Fatalf("npm ended with %q", there.Error)
 		}
 	})
@@ -463,7 +463,7 @@ func TestWire9(t *testing.T) {
 		f := openGo(t, t.TempDir(), feed.Options{Key: mustKey(t, n.Key)})
 		e := engineOf(t, f)
 		l := connect(t, d, []*npmFeed{n}, e, wire{npmDials: true, npm: obj{"live": true, "initiator": true}, here: protocol.StreamOptions{Feeds: keysOf(f)}})
-		here, there := l.ended(t)
+		there, here := l.ended(t)
 		if here == nil && there.Error == "" {
 			t.Fatal("ended without an error")
 		}
