@@ -123,7 +123,7 @@ func (a *auditor) bits() error {
 		if f.journal.open {
 			report = a.note // a page that was torn; the next Open writes it anew
 		}
-		report(bitfieldName, headerSize, "its index claims blocks that are not marked, or bits are beyond the length")
+		report(bitfieldName, headerSize, "pages are missing, its index claims blocks that are not marked, or bits are beyond the length")
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ type Feed struct {
 	behind   uint64 // more was announced than is here: this length; 0 no
 	other    string // identity of the node that wrote last, if it is another one
 	repair   RepairReport
-	stale    bool // as it was read, the bitfield's index or end was wrong; constant
+	stale    bool // as it was read, the bitfield was short, or its index or end was wrong; constant
 
 	// Those who wait.
 	wants     wants

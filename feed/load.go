@@ -115,7 +115,7 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	f.journal, f.bitsLen, f.announced = s.journal, p.from, max(f.announced, s.journal.announced)
 	f.links = slices.Clone(s.journal.links)
 	f.trimBits(c.length)
-	f.stale = f.image.Dirty()
+	f.stale = f.image.Dirty() || p.rebuild
 	if p.sign {
 		f.sigs.add(sigRecord{length: c.length, hash: c.hash})
 		f.changes++
