@@ -87,6 +87,9 @@ type result struct {
 }
 
 func TestAttacks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures memory, which -short runs under the race detector would falsify")
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(50)) // what is garbage should not count for long
 	s := newSampler()
 	defer s.stop()
