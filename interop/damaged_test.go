@@ -55,8 +55,8 @@ var harms = []harm{
 	{name: "bitfield cut before the tree bits", do: cut("bitfield", 32+1024), refused: true, npm: npmForks},
 	{name: "key missing, bitfield has pages", do: remove("key"), refused: true, npm: npmReplaces},
 	{name: "key short, bitfield has pages", do: cut("key", 31), refused: true, npm: npmReplaces},
-	{name: "only key", do: keep("key"), check: empty(false), npm: npmState{}},
-	{name: "only key and secret_key", do: keep("key", "secret_key"), check: empty(true), npm: npmForks},
+	{name: "only key", do: keepOnly("key"), check: empty(false), npm: npmState{}},
+	{name: "only key and secret_key", do: keepOnly("key", "secret_key"), check: empty(true), npm: npmForks},
 	{name: "secret_key missing", do: remove("secret_key"), check: readOnly, npm: npmReads},
 	{name: "secret_key short", do: cut("secret_key", 63), check: readOnly, npm: npmReads},
 	{name: "secret_key of another feed", do: otherSecret, err: feed.ErrKeyMismatch, npm: npmState{err: "Key and secret do not match"}},
@@ -65,7 +65,7 @@ var harms = []harm{
 	{name: "a root missing in tree", do: patch("tree", 32+40*35, make([]byte, 40)...), err: feed.ErrCorrupt, npm: npmState{err: "No node found"}},
 	{name: "data missing", do: remove("data"), check: lost, npm: npmWrites},
 	{name: "data short", do: cut("data", 50), check: lost, npm: npmWrites},
-	{name: "nothing there, must exist", do: keep(), opts: feed.Options{MustExist: true}, err: feed.ErrNotFound, npm: npmState{err: "No hypercore is stored here"}},
+	{name: "nothing there, must exist", do: keepOnly(), opts: feed.Options{MustExist: true}, err: feed.ErrNotFound, npm: npmState{err: "No hypercore is stored here"}},
 }
 
 // TestDamaged opens damaged directories. What npm does with each is told by
@@ -219,7 +219,7 @@ func patch(name string, off int, b ...byte) func(*testing.T, string) {
 	}
 }
 
-func keep(names ...string) func(*testing.T, string) {
+func keepOnly(names ...string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		for name := range snapshot(t, dir) {
 			kept := false

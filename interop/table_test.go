@@ -112,7 +112,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// writeTable replaces the table in the README by what this run found.
+// writeTable replaces the table in the README by what this run found; cells of
+// cases that this run did not reach stay as the run before left them.
 func writeTable(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -126,6 +127,7 @@ func writeTable(file string) error {
 	if err != nil {
 		return err
 	}
+	keep(string(text[begin:end]))
 	var b strings.Builder
 	b.Write(text[:begin])
 	b.WriteString(tableBegin + "\n")
@@ -152,6 +154,28 @@ func writeTable(file string) error {
 	b.WriteString("\n")
 	b.Write(text[end:])
 	return os.WriteFile(file, []byte(b.String()), 0o644)
+}
+
+// keep records the cells of an earlier table.
+func keep(table string) {
+	theme := ""
+	for line := range strings.Lines(table) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "### "); ok {
+			theme = name
+			continue
+		}
+		cells := strings.Split(line, " | ")
+		if theme == "" || len(cells) != 1+len(versions) || strings.HasPrefix(line, "| case") {
+			continue
+		}
+		name := strings.TrimPrefix(cells[0], "| ")
+		for i, v := range versions {
+			if cell := strings.TrimSuffix(cells[i+1], " |"); cell != "–" {
+				record(theme, name, v, cell)
+			}
+		}
+	}
 }
 
 // releases reads the exact versions from package.json.

@@ -184,7 +184,11 @@ export const commands = {
   },
 
   // download {feed, start, end, linear, hash} waits until the range is here.
-  async download ({ feed: h, start, end, linear, hash }) { await call(feed(h), 'download', { start, end, linear, hash }) },
+  async download ({ feed: h, start, end, linear, hash, timeout = 20000 }) {
+    let timer
+    const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error(`not complete after ${timeout} ms`)), timeout) })
+    await Promise.race([call(feed(h), 'download', { start, end, linear, hash }), late]).finally(() => clearTimeout(timer))
+  },
 
   // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, polling: works for every version alike.
   async until ({ feed: h, length = 0, blocks = 0, timeout = 20000 }) {

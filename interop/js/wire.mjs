@@ -73,6 +73,7 @@ function collectExtensions (c, handles) {
       for (const w of c.waiters.splice(0)) w()
     }
     if ('extensions' in f) {
+      f.setMaxListeners(0)
       f.on('extension', (name, payload, peer) => { if (peer.stream.stream === c.stream) push(name, payload) })
       continue
     }
