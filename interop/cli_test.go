@@ -111,6 +111,51 @@ func TestCommands(t *testing.T) {
 		n.close(t)
 	})
 
+	cases(t, byCommand, "dump of a directory of npm", versions, func(t *testing.T, v string) {
+		dir := t.TempDir()
+		n := d.open(t, v, dir, npmOpts{})
+		n.generate(t, small, 100, 9)
+		n.close(t)
+		var dump struct {
+			Key          string
+			Lengths      map[string]uint64
+			ProblemCount int
+		}
+		runJSON(t, &dump, "dump", dir)
+		if dump.Key != n.Key || dump.ProblemCount != 0 || dump.Lengths["bitfield"] != 100 || dump.Lengths["signatures"] != 100 || dump.Lengths["tree"] != 100 {
+			t.Fatalf("dump: %+v", dump)
+		}
+	})
+
+	cases(t, byCommand, "wire-dump of a recorded stream of npm", wireVersions, func(t *testing.T, v string) {
+		s := d.open(t, v, t.TempDir(), npmOpts{})
+		s.generate(t, small, 20, 9)
+		c := d.open(t, v, t.TempDir(), npmOpts{Key: s.Key})
+		record := filepath.Join(t.TempDir(), "stream")
+		var server struct{ Server, Port, Conn int }
+		d.call(t, "listen", obj{"feeds": []int{s.Feed}, "opts": obj{"live": false}}, &server)
+		d.call(t, "dial", obj{"port": server.Port, "feeds": []int{c.Feed}, "opts": obj{"live": false}, "record": record}, &server)
+		d.call(t, "ended", obj{"conn": server.Conn}, nil)
+		for direction, want := range map[string]map[string]int{
+			".in":  {"Feed": 1, "Handshake": 1, "Data": 20},
+			".out": {"Feed": 1, "Handshake": 1, "Request": 20, "Want": 1},
+		} {
+			got := map[string]int{}
+			for line := range bytes.Lines(run(t, nil, "wire-dump", record+direction, "--key", s.Key, "--json")) {
+				var f struct{ Message, Error string }
+				if err := json.Unmarshal(line, &f); err != nil || f.Error != "" {
+					t.Fatalf("%s: %v", line, err)
+				}
+				got[f.Message]++
+			}
+			for name, n := range want {
+				if got[name] != n {
+					t.Fatalf("stream%s: %v, want %d %s", direction, got, n, name)
+				}
+			}
+		}
+	})
+
 	cases(t, byCommand, "seed --tcp-listen: npm downloads", wireVersions, func(t *testing.T, v string) {
 		dir := filepath.Join(t.TempDir(), "feed")
 		key := string(bytes.TrimSpace(run(t, nil, "create", dir)))

@@ -54,8 +54,8 @@ export function watch (stream, transport, record) {
   transport.on('close', () => {
     c.first ??= 'remote'
     if (!stream.destroyed) stream.destroy()
-    if (log) { log.in.end(); log.out.end() }
-    c.finish()
+    if (log) log.in.end(() => log.out.end(c.finish))
+    else c.finish()
   })
   stream.pipe(transport)
   transport.pipe(stream)
