@@ -158,7 +158,7 @@ func (f *Feed) gather() {
 func (f *Feed) commit(final bool) error {
 	f.commitMu.Lock()
 	defer f.commitMu.Unlock()
-	if f.files.journal == nil {
+	if f.files.closed {
 		return ErrClosed
 	}
 	if err := f.stuck(); err != nil {

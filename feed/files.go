@@ -33,9 +33,13 @@ var (
 	sigHeader  = [headerSize]byte{5, 2, 0x57, 1, 0, 0, sigSize, 7, 'E', 'd', '2', '5', '5', '1', '9'}
 )
 
-// files are the open files of a feed. A nil one does not exist (yet).
+// files are the open files of a feed. A nil one does not exist (yet). Those who
+// read do so without a lock, so closing leaves them in place: what is read from
+// a file afterwards is an error.
 type files struct {
 	data, tree, signatures, bitfield, journal store.File
+
+	closed bool // guarded by Feed.commitMu
 }
 
 // each calls fn for each of the files.
@@ -57,6 +61,7 @@ func (h *files) each(fn func(name string, f *store.File) error) error {
 // close closes what is open and returns the first error. The bitfield, which
 // carries the lock, comes last.
 func (h *files) close() error {
+	h.closed = true
 	var first error
 	for _, f := range []store.File{h.data, h.tree, h.signatures, h.journal, h.bitfield} {
 		if f == nil {
@@ -66,7 +71,6 @@ func (h *files) close() error {
 			first = err
 		}
 	}
-	*h = files{}
 	return first
 }
 
