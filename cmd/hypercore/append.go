@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
 )
 
@@ -136,7 +138,7 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		return err
 	}
 	defer closeAll()
-	f, _, err := a.openFeed(c.Context(), arg, c.Name())
+	f, ref, err := a.openFeed(c.Context(), arg, c.Name())
 	if err != nil {
 		return err
 	}
@@ -160,6 +162,10 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		sum.Blocks += ap.Blocks
 		sum.Bytes += ap.Bytes
 		sum.Length = max(sum.Length, ap.Length)
+		if errors.Is(err, feed.ErrNotWritable) {
+			err = notWritable(ref.Dir, arg, err)
+			break
+		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", in.name, err)
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -159,6 +160,9 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 			err = cerr
 		}
 	}()
+	if fi, serr := os.Stat(cl.dir); serr == nil && !fi.IsDir() {
+		return fmt.Errorf("%s is a file; a clone needs a directory", cl.dir)
+	}
 	if cl.f, err = cl.n.open(ctx, cl.dir, feed.Options{Key: o.key, Sparse: len(o.wanted) > 0}); err != nil {
 		return fmt.Errorf("clone into %s: %w", cl.dir, err)
 	}
@@ -353,8 +357,27 @@ func (cl *cloning) complete(ctx context.Context, s cloneState) error {
 		a.say("following; Ctrl-C ends. Elsewhere: hypercore cat %s --live", cl.name)
 		return nil
 	}
-	a.say("next: hypercore verify %s\n      hypercore cat %s > FILE\n      hypercore seed %s%s", cl.name, cl.name, cl.name, cl.n.flags.again())
+	a.say("next: hypercore verify %s", cl.name)
+	if s.want > 0 {
+		a.say("      hypercore cat %s%s > FILE", cl.name, cl.o.firstRange(s.length))
+	}
+	a.say("      hypercore seed %s%s", cl.name, cl.n.flags.again())
 	return nil
+}
+
+// firstRange is what cat must be told to write the first of the ranges that
+// were wanted of a feed of a length; empty when all was.
+func (o *cloneOptions) firstRange(length uint64) string {
+	for _, r := range o.wanted {
+		end := min(r.End, length)
+		if r.End == 0 {
+			end = length
+		}
+		if r.Start < end {
+			return fmt.Sprintf(" --start %d --end %d", r.Start, end)
+		}
+	}
+	return ""
 }
 
 // explain says why nothing moves.

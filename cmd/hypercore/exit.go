@@ -120,13 +120,31 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	return code
 }
 
-// message is err as a user reads it: without the name of a Go package before it.
+// message is err as a user reads it: without the name of a Go package before it,
+// and without what only a programmer can do about it.
 func message(err error) string {
 	s := err.Error()
-	for _, p := range []string{"feed: ", "store: ", "control: ", "node: "} {
+	for _, p := range []string{"feed: ", "store: ", "control: ", "node: ", "discovery: "} {
 		s = strings.TrimPrefix(s, p)
 	}
-	return s
+	for _, rest := range []string{": " + feed.ErrOutOfBounds.Error(), ". Open it with Options.Repair to rebuild what can be"} {
+		s = strings.TrimSuffix(s, rest)
+	}
+	return strings.ReplaceAll(s, ": feed: ", ": ")
+}
+
+// worded is an error in words of its own, which keeps what the original is.
+type worded struct {
+	text string
+	err  error
+}
+
+func (w *worded) Error() string { return w.text }
+func (w *worded) Unwrap() error { return w.err }
+
+// reword says err in other words.
+func reword(err error, format string, args ...any) error {
+	return &worded{fmt.Sprintf(format, args...), err}
 }
 
 // hintFor knows a way out for errors that several commands meet.

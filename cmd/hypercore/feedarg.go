@@ -82,7 +82,7 @@ func lockedError(dir string, err error) error {
 	if who := lockOwner(dir); who != "" {
 		by = who
 	}
-	return hint(fmt.Errorf("the feed in %s is locked by %s, and no node of this home answers for it: %w", dir, by, err),
+	return hint(reword(err, "the feed in %s is locked by %s, and no node of this home answers for it", dir, by),
 		"wait for that program or end it; if it is a hypercore with another home, use the same --home")
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"os"
 	"path/filepath"
 	"sync"
@@ -70,4 +71,13 @@ func keepAnnounced(h *control.Home, f *feed.Feed) (stop func()) {
 		once.Do(func() { close(done) })
 		wg.Wait()
 	}
+}
+
+// notWritable says why nothing can be appended to the feed in dir.
+func notWritable(dir, arg string, err error) error {
+	if fi, serr := os.Stat(filepath.Join(dir, "secret_key")); dir != "" && serr == nil && fi.Size() < ed25519.PrivateKeySize {
+		return hint(reword(err, "%s cannot be appended to: its file secret_key has %s instead of %d", arg, plural(uint64(fi.Size()), "byte"), ed25519.PrivateKeySize),
+			"restore %s from a backup: without it nobody can append to this feed", filepath.Join(dir, "secret_key"))
+	}
+	return reword(err, "%s cannot be appended to here: %v", arg, feed.ErrNotWritable)
 }

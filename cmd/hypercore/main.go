@@ -82,15 +82,21 @@ func newRoot(a *app) *cobra.Command {
 		Long:          about,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("there is no command %q", args[0])
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
 			}
-			return nil
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				return usagef("there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+			}
+			return usagef("there is no command %q", args[0])
 		},
+
+		SuggestionsMinimumDistance: 2,
+
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	p := root.PersistentFlags()
 	p.StringVar(&a.homeDir, "home", "", "directory of your feeds and nodes (default $HYPERCORE_HOME, else "+homeHelp()+")")
 	p.BoolVar(&a.json, "json", false, "write results to stdout as JSON")
@@ -161,5 +167,16 @@ type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
+
+// flagError makes a usageError of what the parser of flags says. A negative
+// number looks like a flag to it.
+func flagError(_ *cobra.Command, err error) error {
+	if _, arg, ok := strings.Cut(err.Error(), "shorthand flag: "); ok {
+		if _, arg, ok = strings.Cut(arg, " in -"); ok && arg != "" && arg[0] >= '0' && arg[0] <= '9' {
+			return usagef("-%s: there are no negative numbers here; the first block has index 0", arg)
+		}
+	}
+	return &usageError{err}
+}
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }

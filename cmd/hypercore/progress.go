@@ -10,7 +10,7 @@ import (
 const (
 	barDelay  = 500 * time.Millisecond // until a bar appears on a terminal
 	barEvery  = 100 * time.Millisecond
-	lineDelay = 2 * time.Second // until the first line when stderr is not a terminal
+	lineDelay = time.Second // until the first line when stderr is not a terminal
 	lineEvery = 10 * time.Second
 )
 

@@ -141,7 +141,7 @@ func (r *running) lockedBy(ctx context.Context, dir string, err error) error {
 	if ferr != nil {
 		return lockedError(dir, err)
 	}
-	return hint(fmt.Errorf("the feed in %s is in use by hypercore %s (process %d): %w", dir, n.Role, n.PID, err), "end it first: kill %d", n.PID)
+	return hint(reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID), "end it first: kill %d", n.PID)
 }
 
 // peerInfos describes the peers of a feed.

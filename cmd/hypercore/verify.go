@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -14,7 +15,8 @@ import (
 const verifyHelp = `
 Read every block that is on this machine and check it against the tree, and the tree
 against the signature. Nothing is changed. Exit code 2 when anything is invalid; blocks
-that are missing are not invalid.
+that are missing are not invalid. It is 2 also when a file is so damaged that the feed
+cannot be read at all: then there is no report.
 
   hypercore verify notes
 
@@ -31,6 +33,10 @@ func newVerify(a *app) *cobra.Command {
 		Args:  args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f, _, err := a.openFeedWith(c.Context(), args[0], c.Name(), feed.Options{ReadOnly: true})
+			if ce := (*feed.CorruptError)(nil); errors.As(err, &ce) {
+				// Too damaged to be read at all.
+				return hint(&invalidError{err}, "nothing was changed; hypercore dump shows the files, hypercore repair rebuilds what can be")
+			}
 			if err != nil {
 				return err
 			}
@@ -57,6 +63,12 @@ func newVerify(a *app) *cobra.Command {
 		},
 	}
 }
+
+// invalidError is an error that says the data is wrong: its exit code is that of
+// errInvalid.
+type invalidError struct{ error }
+
+func (e *invalidError) Unwrap() []error { return []error{e.error, errInvalid} }
 
 func (a *app) printReport(r control.Report) error {
 	invalid := "none"

@@ -72,7 +72,7 @@ func (l *Local) Get(ctx context.Context, index uint64) ([]byte, error) {
 	f := l.of.Feed
 	if !l.of.Networked || f.Writable() {
 		if n := f.Len(); index >= n {
-			return nil, fmt.Errorf("block %d: the feed has %d blocks: %w", index, n, feed.ErrOutOfBounds)
+			return nil, beyond(index, n)
 		}
 	}
 	if !l.of.Networked {
@@ -91,7 +91,7 @@ func (l *Local) Cat(ctx context.Context, o CatOptions, fn func(index uint64, dat
 	case o.End != 0 && o.End < o.Start:
 		return fmt.Errorf("%w: blocks %d to %d", ErrBadRequest, o.Start, o.End)
 	case max(o.Start, o.End) > length && !l.of.Networked && !o.Live:
-		return fmt.Errorf("block %d: the feed has %d blocks: %w", max(o.Start, o.End-min(o.End, 1)), length, feed.ErrOutOfBounds)
+		return beyond(max(o.Start, o.End-min(o.End, 1)), length)
 	}
 	start, end := o.Start, o.End
 	if end == 0 {
@@ -182,4 +182,13 @@ func (a *Appended) onlyDurable(f *feed.Feed) {
 			a.Bytes += n
 		}
 	}
+}
+
+// beyond is the error for a block that the feed does not have.
+func beyond(index, length uint64) error {
+	s := "s"
+	if length == 1 {
+		s = ""
+	}
+	return fmt.Errorf("there is no block %d: the feed has %d block%s: %w", index, length, s, feed.ErrOutOfBounds)
 }
