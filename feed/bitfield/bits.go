@@ -1,6 +1,9 @@
 package bitfield
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 const (
 	pageShift = 13 // 8192 bits: the data bits of one page of a bitfield file
@@ -20,9 +23,27 @@ type page [pageWords]uint64
 // above that. A nil child has no bit set, a shared full child has all.
 type node struct {
 	total  uint64   // set bits below
-	pages  []*page  // level 1
+	pages  []*page  // level 1; what is beyond its end is nil: most feeds are small
 	counts []uint16 // level 1: set bits of each page
 	nodes  []*node  // above level 1
+}
+
+// page returns the page at slot k of a node of level 1.
+func (n *node) page(k int) *page {
+	if k >= len(n.pages) {
+		return nil
+	}
+	return n.pages[k]
+}
+
+// reach makes room for slot k of a node of level 1.
+func (n *node) reach(k int) {
+	if k < len(n.pages) {
+		return
+	}
+	size := min(fan, 1<<bits.Len(uint(k)))
+	n.pages = append(n.pages, make([]*page, size-len(n.pages))...)
+	n.counts = append(n.counts, make([]uint16, size-len(n.counts))...)
 }
 
 // Bits is a growable set of bits. The zero value is empty. Calls that only read
@@ -51,6 +72,9 @@ func init() {
 	for l := 1; l <= levels; l++ {
 		n := newNode(l)
 		n.total = 1 << span(l)
+		if l == 1 {
+			n.reach(fan - 1)
+		}
 		for i := range fan {
 			if l == 1 {
 				n.pages[i], n.counts[i] = fullPage, pageBits
@@ -64,7 +88,7 @@ func init() {
 
 func newNode(level int) *node {
 	if level == 1 {
-		return &node{pages: make([]*page, fan), counts: make([]uint16, fan)}
+		return new(node)
 	}
 	return &node{nodes: make([]*node, fan)}
 }
@@ -107,7 +131,7 @@ func (b *Bits) page(i uint64) *page {
 			return nil
 		}
 	}
-	return n.pages[slot(i, 1)]
+	return n.page(slot(i, 1))
 }
 
 // Get reports whether bit i is set.
@@ -165,6 +189,7 @@ func (b *Bits) Set(i uint64, v bool) (changed bool) {
 		path[l-1] = c
 	}
 	k := slot(i, 1)
+	n.reach(k)
 	p := n.pages[k]
 	switch p {
 	case nil:
@@ -208,13 +233,13 @@ func clone(n *node, level int) *node {
 		}
 		return c
 	}
-	copy(c.counts, n.counts)
-	for i, p := range n.pages {
+	c.counts = slices.Clone(n.counts)
+	c.pages = slices.Clone(n.pages)
+	for i, p := range c.pages {
 		if p != nil && p != fullPage {
 			q := *p
-			p = &q
+			c.pages[i] = &q
 		}
-		c.pages[i] = p
 	}
 	return c
 }
@@ -234,7 +259,7 @@ func (b *Bits) Len() uint64 {
 		n = n.nodes[k]
 		base += uint64(k) << span(l-1)
 	}
-	k := fan - 1
+	k := len(n.pages) - 1
 	for n.pages[k] == nil {
 		k--
 	}

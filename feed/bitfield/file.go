@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"sync"
 )
 
 // The bitfield file of a feed directory (hypercore 6): a header of 32 bytes,
@@ -84,7 +85,6 @@ type File struct {
 	tops     []byte // by page: the index byte over all data of the page
 	upper    []byte // by m: index byte 512m+511, which is above pages
 	dirty    marks  // pages whose image has changed
-	buf      [PageSize]byte
 }
 
 // NewFile returns the image of an empty file.
@@ -218,11 +218,15 @@ func (f *File) Take(emit func(p uint64, image []byte)) {
 	for g := f.dirty.next(0); g < f.pages; g = f.dirty.next(g + 1) {
 		f.update(g, true)
 	}
+	buf := images.Get().(*[PageSize]byte)
+	defer images.Put(buf)
 	for p := f.dirty.next(0); p < f.pages; p = f.dirty.next(p + 1) {
-		emit(p, f.image(p, f.buf[:0]))
+		emit(p, f.image(p, buf[:0]))
 	}
 	clear(f.dirty)
 }
+
+var images = sync.Pool{New: func() any { return new([PageSize]byte) }}
 
 // image appends page p to dst.
 func (f *File) image(p uint64, dst []byte) []byte {

@@ -52,6 +52,9 @@ func setRange(n *node, level int, lo, hi uint64, v bool) (_ *node, changed uint6
 	}
 	n = own(n, level)
 	sub := span(level - 1)
+	if level == 1 {
+		n.reach(int((hi - 1) >> sub))
+	}
 	for lo < hi {
 		k := lo >> sub
 		base := k << sub
@@ -140,7 +143,7 @@ func count(n *node, level int, lo, hi uint64) (c uint64) {
 		switch {
 		case level > 1:
 			c += count(n.nodes[k], level-1, lo-base, end-base)
-		case n.pages[k] == nil:
+		case n.page(int(k)) == nil:
 		case end-lo == pageBits:
 			c += uint64(n.counts[k])
 		default:
@@ -177,7 +180,7 @@ func nextSet(n *node, level int, from uint64) (uint64, bool) {
 			}
 			continue
 		}
-		p := n.pages[k]
+		p := n.page(int(k))
 		if p == nil {
 			continue
 		}
@@ -218,7 +221,7 @@ func nextClear(n *node, level int, from uint64) uint64 {
 			}
 			continue
 		}
-		p := n.pages[k]
+		p := n.page(int(k))
 		if p == nil {
 			return base + lo
 		}
