@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -96,11 +97,23 @@ func (sw *swarm) join(c *channel) bool {
 		}
 		c.peer = sw.table.AddPeer(l)
 		c.peer.Tag = c
+		if len(c.s.o.LocalID) > 0 && len(c.s.o.RemoteID) > 0 {
+			c.peer.Identify(nameOf(c.s.o.LocalID), nameOf(c.s.o.RemoteID))
+		}
 		sw.dirty.Store(true)
 	}
 	sw.channels = append(sw.channels, c)
 	c.open.Store(true)
 	return true
+}
+
+// nameOf is a peer's name for the scheduler. A peer that chooses its ID to be
+// first in everyone's order gains nothing: the next in the order take its share
+// when they have taken theirs.
+func nameOf(id []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(id)
+	return h.Sum64()
 }
 
 // makeTable makes the table and fills in what is here. mu held.

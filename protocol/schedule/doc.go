@@ -24,9 +24,11 @@
 //  1. Urgent blocks, most urgent first: each goes to the peer that is expected
 //     to answer it first, even somewhat above that peer's window.
 //  2. Linear ranges, in order.
-//  3. Other ranges, rarest first among the blocks that the peer has; equally
-//     rare ones in runs, from a place that differs from table to table, so that
-//     the members of a swarm fetch different blocks from one source.
+//  3. Other ranges, rarest first among the blocks that the peer has. The rarest
+//     are divided among the members of the swarm that lack them, as far as they
+//     have names (share.go); other equally rare ones are taken in runs, from a
+//     place that differs from table to table. So the members fetch different
+//     blocks from one source.
 //  4. In Tick: an urgent block (or the head of a linear range) that is late is
 //     asked of a second peer; a peer with nothing to do is asked for what is
 //     still in flight elsewhere (end game). Never more than two copies.

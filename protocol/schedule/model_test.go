@@ -72,6 +72,9 @@ func TestRandom(t *testing.T) {
 		}
 		add := func() {
 			s := &state{p: tb.AddPeer(schedule.Limits{Timeout: 100 * time.Second, Cancels: r.IntN(2) == 0}), has: map[uint64]bool{}, flying: map[uint64]bool{}}
+			if name := r.Uint64N(4); name > 0 {
+				s.p.Identify(1, 1+name)
+			}
 			peers = append(peers, s)
 			bits := make([]byte, (length+7)/8)
 			for i := range bits {

@@ -54,7 +54,10 @@ type Peer struct {
 	limits Limits
 	remote bitfield.Bits // blocks it has announced
 	paused bool
-	dry    uint64 // version of the table at which it had nothing to be asked for
+	// self and name are this node and the peer to Identify, 0 if unknown.
+	self, name uint64
+
+	dry uint64 // version of the table at which it had nothing to be asked for
 
 	flights  ring // asked and not answered, given to nobody else
 	lost     ring // asked, not answered, given to others
@@ -68,6 +71,11 @@ type Peer struct {
 	stalled    bool
 	stalls     int // stalls in a row without an answer between them
 }
+
+// Identify names this node and the peer: numbers that stand for them in the
+// tables of all members of a swarm, and that nobody else has. Peers without a
+// name take no part in the sharing of rare blocks.
+func (p *Peer) Identify(self, peer uint64) { p.self, p.name = self, peer }
 
 // Pause keeps a peer from being asked for anything until it is called with
 // false. What is in flight stays so.

@@ -124,11 +124,13 @@ func (c *rarity) level(i, l int) uint64 {
 	return m
 }
 
-// takeLevels takes the rarest blocks of the chunks. Among equals it begins at a
-// random one, so that the members of a swarm do not all choose the same. (Not at
-// the first after a random place: the block behind a gap would be everyone's.)
+// takeLevels takes the rarest blocks of the chunks. Among the rarest it takes its
+// share; among other equals it begins at a random one, so that the members of a
+// swarm do not all choose the same. (Not at the first after a random place: the
+// block behind a gap would be everyone's.)
 func (t *Table) takeLevels(p *Peer, cs []rarity, room int, now time.Duration, runs []Run) ([]Run, int) {
 	n := len(cs) * chunkWord
+	shared := t.named(p)
 	for l := 0; l < levels && room > 0; l++ {
 		total := 0
 		for i := range n {
@@ -144,6 +146,12 @@ func (t *Table) takeLevels(p *Peer, cs []rarity, room int, now time.Duration, ru
 				break
 			}
 			skip -= k
+		}
+		if shared {
+			shared = false // what is less rare is passed on by others already
+			t.share(p, cs, l, first, room)
+			runs, room = t.takeParts(p, cs, room, now, runs)
+			skip = 0
 		}
 		// The first word is visited twice: from the chosen block on, then up to it.
 		for k := 0; k <= n && room > 0; k++ {

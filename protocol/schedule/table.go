@@ -59,6 +59,7 @@ type Table struct {
 	scratchB []byte
 	win      window
 	rare     *[lookahead]rarity
+	parts    [ranks][]part // see share
 }
 
 // New returns an empty table. seed makes the order of equally rare blocks
