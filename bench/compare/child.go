@@ -37,7 +37,7 @@ func (e *env) start(ctx context.Context, name, label string) (*child, error) {
 		cmd = exec.CommandContext(ctx, e.node, "bench.mjs", name)
 		cmd.Dir = e.js
 	} else {
-		cmd = exec.CommandContext(ctx, e.self, "-role", name)
+		cmd = exec.CommandContext(ctx, e.self, "-role", name, "-profile", e.profile(label))
 	}
 	c := &child{cmd: cmd, err: &tail{}, label: label}
 	// Nothing a rival offers to tell its makers leaves the machine, and no

@@ -30,6 +30,7 @@ Progress goes to stderr, the report to stdout.
                 may be repeated
   --dir DIR     work directory; kept, so that a second run need not prepare again
                 (default: a temporary one, removed at the end)
+  --profile DIR write a CPU profile of each Go process while its clock runs (the last round's)
 
 The npm rows need Node 20 and ` + "`npm ci --ignore-scripts`" + ` in js/; without them they
 are shown as not run. Exit codes: 0 done, 1 a side failed, 2 usage, 3 below the floor.
@@ -49,6 +50,7 @@ func run() int {
 		asJSON = fs.Bool("json", false, "")
 		floor  = fs.Float64("floor", 0, "")
 		dir    = fs.String("dir", "", "")
+		prof   = fs.String("profile", "", "")
 	)
 	set := settings{}
 	fs.Var(set, "set", "")
@@ -64,7 +66,7 @@ func run() int {
 	defer stop()
 	if *role != "" {
 		signal.Ignore(os.Interrupt) // the parent ends us by closing our input
-		if err := serveRole(context.Background(), *role, os.Stdin, os.Stdout); err != nil {
+		if err := serveRole(context.Background(), *role, *prof, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -81,10 +83,16 @@ func run() int {
 		printList(os.Stdout, rows)
 		return 0
 	}
-	e := &env{quick: *quick, rounds: *rounds, only: filter, log: os.Stderr}
+	e := &env{quick: *quick, rounds: *rounds, only: filter, log: os.Stderr, profiles: *prof}
 	if e.rounds == 0 {
 		if e.rounds = 5; e.quick {
 			e.rounds = 3
+		}
+	}
+	if *prof != "" {
+		if err := os.MkdirAll(*prof, 0o755); err != nil {
+			fmt.Fprintln(os.Stderr, "compare:", err)
+			return 1
 		}
 	}
 	remove, err := e.locate(*dir)

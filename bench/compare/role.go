@@ -64,19 +64,23 @@ type reply struct {
 }
 
 // serveRole answers requests for one system until its input ends.
-func serveRole(ctx context.Context, name string, in io.Reader, out io.Writer) error {
+func serveRole(ctx context.Context, name, profile string, in io.Reader, out io.Writer) error {
 	newSystem := systems[name]
 	if newSystem == nil {
 		return fmt.Errorf("no system %q in this program", name)
 	}
 	s := newSystem()
 	defer s.Close()
+	prof := profiler{name: profile}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	enc := json.NewEncoder(out)
 	for lines.Scan() {
 		var r request
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return err
+		}
+		if err := prof.before(r.Op); err != nil {
 			return err
 		}
 		before := processUsage()
@@ -87,6 +91,9 @@ func serveRole(ctx context.Context, name string, in io.Reader, out io.Writer) er
 		rep.Usage = processUsage()
 		if r.Op != "usage" {
 			rep.Usage.CPU -= before.CPU
+		}
+		if err := prof.after(); err != nil {
+			return err
 		}
 		if err := enc.Encode(rep); err != nil {
 			return err

@@ -20,6 +20,7 @@ type env struct {
 	rounds   int
 	only     filter
 	log      io.Writer // progress
+	profiles string    // directory for CPU profiles; empty: none
 	patience time.Duration
 
 	npmOnce sync.Once
