@@ -169,6 +169,18 @@ func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 	return p
 }
 
+// StreamAddr returns the remote address of the connection that carries the
+// replication stream with a peer, nil without one. On a relay it holds
+// /p2p-circuit.
+func (n *Node) StreamAddr(id peer.ID) ma.Multiaddr {
+	n.peers.mu.Lock()
+	defer n.peers.mu.Unlock()
+	if st := n.peers.m[id]; st != nil && st.link != nil {
+		return st.link.raw.Conn().RemoteMultiaddr()
+	}
+	return nil
+}
+
 // reason shortens the error of an attempt to what a person can use.
 func reason(err error) string {
 	text := err.Error()

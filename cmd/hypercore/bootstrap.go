@@ -1,9 +1,12 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/node"
 )
 
 const bootstrapHelp = `
@@ -17,6 +20,12 @@ Its multiaddrs are written to stdout, one per line; then it serves until Ctrl-C.
   hypercore bootstrap --network mynet
   hypercore bootstrap --network mynet --listen /ip4/0.0.0.0/tcp/4001
 
+Nodes behind NATs meet on it as a relay and then connect directly. Where that cannot work
+(both behind a router that uses a new port for each destination) the relay is all they
+have. Each relayed connection carries --relay-data bytes each way and lasts --relay-time;
+by default that is enough to arrange a direct connection and no more. --relay-unlimited
+lets them replicate through this server, whose traffic that is.
+
 --json: one event per line: {"event":"listening", id, network, addrs}`
 
 // bootstrapPort is where a bootstrap node listens when nothing is said: the
@@ -25,6 +34,7 @@ const bootstrapPort = "49737"
 
 func newBootstrap(a *app) *cobra.Command {
 	var nf netFlags
+	var rf relayFlags
 	cmd := &cobra.Command{
 		Use:   "bootstrap [NET]",
 		Short: "Run a DHT server for a network of your own",
@@ -44,6 +54,9 @@ func newBootstrap(a *app) *cobra.Command {
 				return err
 			}
 			cfg.Server = true
+			if cfg.Relay, err = rf.limits(c); err != nil {
+				return err
+			}
 			n, err := a.startNode(c.Context(), roleBootstrap, c.Name(), cfg, &nf)
 			if err != nil {
 				return err
@@ -60,7 +73,33 @@ func newBootstrap(a *app) *cobra.Command {
 		},
 	}
 	nf.register(cmd)
+	rf.register(cmd)
 	return cmd
+}
+
+// relayFlags say what is relayed for others.
+type relayFlags struct {
+	unlimited bool
+	data      size
+	time      time.Duration
+}
+
+func (r *relayFlags) register(c *cobra.Command) {
+	r.data, r.time = 128<<10, 2*time.Minute // what node.RelayLimits has by default
+	f := c.Flags()
+	f.BoolVar(&r.unlimited, "relay-unlimited", false, "relay without limits")
+	f.Var(&r.data, "relay-data", "bytes each way of a relayed connection, such as 64MiB")
+	f.DurationVar(&r.time, "relay-time", r.time, "how long a relayed connection lasts")
+}
+
+func (r *relayFlags) limits(c *cobra.Command) (node.RelayLimits, error) {
+	if r.unlimited && (c.Flags().Changed("relay-data") || c.Flags().Changed("relay-time")) {
+		return node.RelayLimits{}, usagef("--relay-unlimited leaves no room for --relay-data or --relay-time")
+	}
+	if r.data < 1 || r.time <= 0 {
+		return node.RelayLimits{}, usagef("--relay-data and --relay-time: a relay that carries nothing helps nobody")
+	}
+	return node.RelayLimits{Unlimited: r.unlimited, Data: int64(r.data), Time: r.time}, nil
 }
 
 // event is a line of --json of the commands that run a node. Which fields

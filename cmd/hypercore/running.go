@@ -9,12 +9,12 @@ import (
 
 	logging "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/discovery"
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
-	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -113,7 +113,7 @@ func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by fun
 			if r.hold.command != "recover" {
 				r.kept = append(r.kept, keepAnnounced(r.home, f))
 			}
-			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return peerInfos(r.Engine(), f) }})
+			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return r.peerInfos(f) }})
 			return f, nil
 		}
 		if !errors.Is(err, feed.ErrLocked) {
@@ -145,14 +145,20 @@ func (r *running) lockedBy(ctx context.Context, dir string, err error) error {
 }
 
 // peerInfos describes the peers of a feed.
-func peerInfos(e *protocol.Engine, f *feed.Feed) []control.PeerInfo {
+func (r *running) peerInfos(f *feed.Feed) []control.PeerInfo {
 	var out []control.PeerInfo
-	for _, p := range e.Peers(f.DiscoveryKey()) {
-		name := p.Label
+	for _, p := range r.Engine().Peers(f.DiscoveryKey()) {
+		info := control.PeerInfo{ID: p.Label, Protocol: p.Dialect.String(), Length: p.Length, Downloaded: p.DownloadedBytes, Uploaded: p.UploadedBytes}
 		if len(p.ID) > 0 {
-			name = peer.ID(p.ID).String()
+			id := peer.ID(p.ID)
+			info.ID = id.String()
+			if addr := r.StreamAddr(id); addr != nil {
+				info.Addr = addr.String()
+				_, err := addr.ValueForProtocol(ma.P_CIRCUIT)
+				info.Relayed = err == nil
+			}
 		}
-		out = append(out, control.PeerInfo{ID: name, Protocol: p.Dialect.String(), Length: p.Length, Downloaded: p.DownloadedBytes, Uploaded: p.UploadedBytes})
+		out = append(out, info)
 	}
 	return out
 }

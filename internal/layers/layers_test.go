@@ -36,6 +36,7 @@ var layers = map[string][]string{
 	"examples/follow":       {"node", "feed", "store"},
 	"examples/byohost":      {"node", "feed", "store"},
 	"interop":               {},
+	"lab":                   {},
 	"internal/layers":       {},
 }
 

@@ -71,12 +71,13 @@ type Feed interface {
 
 // FeedInfo is what is known about a feed without reading it.
 type FeedInfo struct {
-	Key             string `json:"key"`             // 64 hex digits
-	DiscoveryKey    string `json:"discoveryKey"`    // 64 hex digits
-	Length          uint64 `json:"length"`          // blocks, as signed
-	ByteLength      uint64 `json:"byteLength"`      // bytes of all of them
-	Downloaded      uint64 `json:"downloaded"`      // blocks that are here
-	DownloadedBytes uint64 `json:"downloadedBytes"` // bytes of those
+	Key             string `json:"key"`                  // 64 hex digits
+	DiscoveryKey    string `json:"discoveryKey"`         // 64 hex digits
+	Length          uint64 `json:"length"`               // blocks, as signed
+	ByteLength      uint64 `json:"byteLength"`           // bytes of all of them
+	Downloaded      uint64 `json:"downloaded"`           // blocks that are here
+	DownloadedBytes uint64 `json:"downloadedBytes"`      // bytes of those
+	Duplicates      uint64 `json:"duplicates,omitempty"` // blocks that came from peers although they were here, since the feed was opened
 	Writable        bool   `json:"writable"`
 	Static          bool   `json:"static"`
 	Directory       string `json:"directory,omitempty"`

@@ -45,6 +45,7 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 		ByteLength:      s.ByteLength,
 		Downloaded:      s.Blocks,
 		DownloadedBytes: held,
+		Duplicates:      s.Duplicates,
 		Writable:        f.Writable(),
 		Static:          f.Static(),
 		Directory:       l.of.Dir,
