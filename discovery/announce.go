@@ -33,6 +33,8 @@ const (
 	recheckDelay   = 400 * time.Millisecond
 	recheckTimeout = 10 * time.Second
 	recheckEvery   = 5 * time.Second
+	// recheckProbes is how many records it is asked for.
+	recheckProbes = 3
 )
 
 var addrsKey = ds.NewKey("/addrs")
@@ -281,28 +283,21 @@ func (o *overlay) recheckLoop() {
 	}
 }
 
-// recheck asks p for one record it should have. When it does not, p is sent
-// all of them; their number is returned.
+// recheck asks p for records it should have. When it has none of them, p is
+// sent all; their number is returned. In a network a little larger than a
+// bucket each server rightly lacks some, so one record is not enough to tell.
 func (o *overlay) recheck(msgs *pb.ProtocolMessenger, p peer.ID) (int, error) {
 	ts := o.d.announced()
 	if len(ts) == 0 {
 		return 0, nil
 	}
-	ctx, cancel := context.WithTimeout(o.ctx, recheckTimeout)
-	defer cancel()
-	probe := ts[rand.N(len(ts))]
-	provs, _, err := msgs.GetProviders(ctx, p, probe.Multihash())
-	if err != nil {
-		return 0, err
-	}
-	self := o.d.host.ID()
-	for _, info := range provs {
-		if info.ID == self && len(info.Addrs) > 0 {
-			o.sent(probe.Multihash(), p, nil)
-			return 0, nil
+	rand.Shuffle(len(ts), func(i, j int) { ts[i], ts[j] = ts[j], ts[i] })
+	for _, probe := range ts[:min(len(ts), recheckProbes)] {
+		if has, err := o.holds(msgs, p, probe); has || err != nil {
+			return 0, err
 		}
 	}
-	me := peer.AddrInfo{ID: self, Addrs: o.addrs()}
+	me := peer.AddrInfo{ID: o.d.host.ID(), Addrs: o.addrs()}
 	if len(me.Addrs) == 0 {
 		return 0, nil
 	}
@@ -316,4 +311,22 @@ func (o *overlay) recheck(msgs *pb.ProtocolMessenger, p peer.ID) (int, error) {
 		}
 	}
 	return len(ts), nil
+}
+
+// holds asks p whether it has this host's record of a topic.
+func (o *overlay) holds(msgs *pb.ProtocolMessenger, p peer.ID, t Topic) (bool, error) {
+	ctx, cancel := context.WithTimeout(o.ctx, recheckTimeout)
+	defer cancel()
+	provs, _, err := msgs.GetProviders(ctx, p, t.Multihash())
+	if err != nil {
+		return false, err
+	}
+	self := o.d.host.ID()
+	for _, info := range provs {
+		if info.ID == self && len(info.Addrs) > 0 {
+			o.sent(t.Multihash(), p, nil)
+			return true, nil
+		}
+	}
+	return false, nil
 }

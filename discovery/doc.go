@@ -35,11 +35,12 @@
 //     to announce it to; until then Status says what is missing.
 //  2. A new address makes everything announced be announced again. The
 //     addresses of the last announcement are stored: a restart on the same
-//     addresses sends nothing that is still valid.
+//     addresses sends nothing that is still valid, and an absence of up to
+//     three hours after a clean end counts as none.
 //  3. On small networks (at most one bucket of servers, where each server
-//     keeps every record) a server that appears is asked for a record it
-//     should have, and is sent all of them when it does not have it. This is
-//     how a restarted bootstrap node learns the records again.
+//     keeps every record) a server that appears is asked for some records it
+//     should have, and is sent all of them when it has none. This is how a
+//     restarted bootstrap node learns the records again.
 //  4. Keys of former runs that nobody announces any more are dropped.
 //
 // A server with Config.Store also keeps, over a restart, the addresses of the

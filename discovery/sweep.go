@@ -21,7 +21,13 @@ import (
 // announced again are dropped: an application has opened its feeds by then.
 const pruneAfter = time.Minute
 
-var dirtyKey = ds.NewKey("/dirty")
+// reprovideDelay is how late the provider may send a region again, its default.
+const reprovideDelay = time.Hour
+
+var (
+	dirtyKey  = ds.NewKey("/dirty")
+	closedKey = ds.NewKey("/closed")
+)
 
 // addr is short for the type of addresses.
 type addr = ma.Multiaddr
@@ -52,9 +58,9 @@ func newSweep(o *overlay) (*sweep, error) {
 	if s.keys, err = keystore.NewKeystore(namespace.Wrap(o.store, ds.NewKey("/keystore"))); err != nil {
 		return nil, fmt.Errorf("opening the store of announced keys: %w", err)
 	}
-	interval := ownReprovide
+	interval, validity := ownReprovide, ownValidity
 	if o.name == NetworkAmino || !o.ours {
-		interval = aminoReprovide
+		interval, validity = aminoReprovide, aminoValidity
 	}
 	s.prov, err = provider.New(
 		provider.WithHost(o.d.host),
@@ -66,6 +72,7 @@ func newSweep(o *overlay) (*sweep, error) {
 		provider.WithAddLocalRecord(s.local),
 		provider.WithReprovideInterval(interval),
 		provider.WithResumeCycle(!dirty),
+		provider.WithSkipBootstrapReprovide(!dirty && s.short(validity-2*interval-reprovideDelay)),
 		provider.WithLoggerName("hypercore/discovery/sweep"),
 		provider.WithConnectivityCallbacks(s.online, nil, func() { s.offline.Store(true) }),
 	)
@@ -75,6 +82,24 @@ func newSweep(o *overlay) (*sweep, error) {
 	s.pruning.Add(1)
 	s.pruner = time.AfterFunc(pruneAfter, func() { defer s.pruning.Done(); s.prune() })
 	return s, nil
+}
+
+// short tells whether the last run ended, with everything sent, less than
+// limit ago. The provider itself remembers only what its cycles sent, not the
+// first announcements, and would send these again. Records were up to one
+// interval old when the run ended and may have to last another one until the
+// cycle comes by.
+func (s *sweep) short(limit time.Duration) bool {
+	v, err := s.o.store.Get(s.o.ctx, closedKey)
+	if err != nil {
+		return false
+	}
+	var at time.Time
+	if at.UnmarshalText(v) != nil {
+		return false
+	}
+	since := time.Since(at)
+	return since >= 0 && since < limit
 }
 
 func (s *sweep) add(force bool, ts []Topic) error { return s.prov.StartProviding(force, hashes(ts)...) }
@@ -141,12 +166,24 @@ func (s *sweep) close() error {
 	idle := !s.busy(context.Background())
 	err := errors.Join(s.prov.Close(), s.keys.Close())
 	if err == nil && idle {
-		err = s.o.store.Delete(context.Background(), dirtyKey)
+		err = s.markClean()
 	}
 	if err != nil {
 		return fmt.Errorf("discovery: closing the announcements on %s: %w", s.o.name, err)
 	}
 	return nil
+}
+
+// markClean notes that everything was sent.
+func (s *sweep) markClean() error {
+	now, err := time.Now().MarshalText()
+	if err != nil {
+		return err
+	}
+	if err := s.o.store.Put(context.Background(), closedKey, now); err != nil {
+		return err
+	}
+	return s.o.store.Delete(context.Background(), dirtyKey)
 }
 
 func hashes(ts []Topic) []mh.Multihash {
