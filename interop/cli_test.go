@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,15 +36,32 @@ var built = sync.OnceValues(func() (string, error) {
 // removeLater are directories that live as long as the test process.
 var removeLater []string
 
-// command prepares the binary with a home of its own.
+// homes are the HYPERCORE_HOME of each test, by its name.
+var homes sync.Map
+
+// command prepares the binary; all commands of a test have the same home.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	file, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
+	home, ok := homes.Load(t.Name())
+	if !ok {
+		// Not t.TempDir: a unix socket's name must be short.
+		dir, err := os.MkdirTemp("", "hc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			homes.Delete(t.Name())
+			os.RemoveAll(dir)
+		})
+		home = dir
+		homes.Store(t.Name(), dir)
+	}
 	cmd := exec.Command(file, args...)
-	cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+t.TempDir(), "HYPERCORE_NETWORK=none")
+	cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+home.(string), "HYPERCORE_NETWORK=none")
 	return cmd
 }
 
@@ -103,11 +121,9 @@ func TestCommands(t *testing.T) {
 		}
 		run(t, []byte("one\ntwo\n"), "append", dir, "--lines")
 		n = d.open(t, v, dir, npmOpts{})
-		if n.Length != 102 {
-			t.Fatalf("npm sees %d blocks", n.Length)
-		}
 		n.audit(t)
 		n.verify(t)
+		sameDigest(t, "npm", n.digest(t), modelDigest(append(small.blocks(0, 100), []byte("one\n"), []byte("two\n"))))
 		n.close(t)
 	})
 
@@ -156,69 +172,131 @@ func TestCommands(t *testing.T) {
 		}
 	})
 
-	cases(t, byCommand, "seed --tcp-listen: npm downloads", wireVersions, func(t *testing.T, v string) {
+	cases(t, byCommand, "seed --tcp-listen: npm dials and downloads two feeds, then what append adds", wireVersions, func(t *testing.T, v string) {
+		parent := t.TempDir()
+		a, b := filepath.Join(parent, "a"), filepath.Join(parent, "b")
+		var clones []*npmFeed
+		var handles []int
+		for _, dir := range []string{a, b} {
+			key := string(bytes.TrimSpace(run(t, nil, "create", dir)))
+			run(t, bytes.Repeat([]byte("a line\n"), 500), "append", dir, "--lines")
+			c := d.open(t, v, t.TempDir(), npmOpts{Key: key})
+			clones, handles = append(clones, c), append(handles, c.Feed)
+		}
+		seed := startCommand(t, "seed", a, b, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp-listen", "127.0.0.1:0")
+		d.call(t, "dial", obj{"port": seed.port(t), "feeds": handles, "opts": obj{"live": true}}, nil)
+		for _, c := range clones {
+			c.until(t, 500, 500)
+		}
+		run(t, []byte("one\ntwo\nthree\n"), "append", a, "--lines")
+		clones[0].until(t, 503, 503)
+		for _, c := range clones {
+			c.audit(t)
+			c.verify(t)
+		}
+	})
+
+	cases(t, byCommand, "seed --tcp: npm listens and downloads", wireVersions, func(t *testing.T, v string) {
 		dir := filepath.Join(t.TempDir(), "feed")
 		key := string(bytes.TrimSpace(run(t, nil, "create", dir)))
 		run(t, bytes.Repeat([]byte("a line\n"), 500), "append", dir, "--lines")
-		port := seed(t, dir)
 		c := d.open(t, v, t.TempDir(), npmOpts{Key: key})
-		d.call(t, "dial", obj{"port": port, "feeds": []int{c.Feed}, "opts": obj{"live": true}}, nil)
+		startCommand(t, "seed", dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp", listenNpm(t, d, c))
 		c.until(t, 500, 500)
 		c.audit(t)
 		c.verify(t)
-		c.close(t)
 	})
 
-	cases(t, byCommand, "clone --tcp: from npm", wireVersions, func(t *testing.T, v string) {
+	cases(t, byCommand, "clone --tcp: npm listens and seeds", wireVersions, func(t *testing.T, v string) {
 		s := d.open(t, v, t.TempDir(), npmOpts{})
 		s.generate(t, small, 500, 50)
-		var server struct{ Port int }
-		d.call(t, "listen", obj{"feeds": []int{s.Feed}, "opts": obj{"live": true}}, &server)
 		dir := filepath.Join(t.TempDir(), "copy")
-		run(t, nil, "clone", s.Key, dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp", "127.0.0.1:"+strconv.Itoa(server.Port), "--timeout", "30s")
-		n := d.open(t, v, dir, npmOpts{})
-		n.audit(t)
-		n.verify(t)
-		sameDigest(t, "the clone", n.digest(t), s.digest(t))
-		n.close(t)
-		s.close(t)
+		run(t, nil, "clone", s.Key, dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp", listenNpm(t, d, s), "--timeout", patience.String())
+		readClone(t, d, v, dir, s)
 	})
+
+	cases(t, byCommand, "clone --tcp-listen: npm dials and seeds", wireVersions, func(t *testing.T, v string) {
+		s := d.open(t, v, t.TempDir(), npmOpts{})
+		s.generate(t, small, 500, 50)
+		dir := filepath.Join(t.TempDir(), "copy")
+		clone := startCommand(t, "clone", s.Key, dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp-listen", "127.0.0.1:0", "--timeout", patience.String())
+		d.call(t, "dial", obj{"port": clone.port(t), "feeds": []int{s.Feed}, "opts": obj{"live": true}}, nil)
+		if err := clone.wait(); err != nil {
+			t.Fatalf("clone: %v", err)
+		}
+		readClone(t, d, v, dir, s)
+	})
+}
+
+// listenNpm lets npm replicate a feed with whoever connects.
+func listenNpm(t *testing.T, d *driver, n *npmFeed) string {
+	t.Helper()
+	var server struct{ Port int }
+	d.call(t, "listen", obj{"feeds": []int{n.Feed}, "opts": obj{"live": true}}, &server)
+	return "127.0.0.1:" + strconv.Itoa(server.Port)
+}
+
+// readClone opens with npm what a command cloned.
+func readClone(t *testing.T, d *driver, v, dir string, source *npmFeed) {
+	t.Helper()
+	n := d.open(t, v, dir, npmOpts{})
+	n.audit(t)
+	n.verify(t)
+	sameDigest(t, "the clone", n.digest(t), source.digest(t))
 }
 
 var listening = regexp.MustCompile(`listening for JavaScript peers on 127\.0\.0\.1:(\d+)`)
 
-// seed runs hypercore seed for the directory and returns its TCP port.
-func seed(t *testing.T, dir string) int {
+// background is a command that runs; it is interrupted when the test ends.
+type background struct {
+	cmd   *exec.Cmd
+	ports chan int // where it listens for JavaScript peers
+	wait  func() error
+}
+
+func startCommand(t *testing.T, args ...string) *background {
 	t.Helper()
-	cmd := command(t, "seed", dir, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp-listen", "127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
+	b := &background{cmd: command(t, args...), ports: make(chan int, 1)}
+	stderr, err := b.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ports := make(chan int, 1)
-	done := make(chan struct{})
+	var said strings.Builder
+	read := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(read)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			said.WriteString(lines.Text() + "\n")
 			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 				port, _ := strconv.Atoi(m[1])
-				ports <- port
+				b.ports <- port
 			}
 		}
 	}()
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGINT)
-		<-done
-		cmd.Wait()
+	b.wait = sync.OnceValue(func() error {
+		<-read
+		return b.cmd.Wait()
 	})
+	t.Cleanup(func() {
+		b.cmd.Process.Signal(syscall.SIGINT)
+		b.wait()
+		if t.Failed() {
+			t.Logf("hypercore %q said:\n%s", args, said.String())
+		}
+	})
+	return b
+}
+
+func (b *background) port(t *testing.T) int {
+	t.Helper()
 	select {
-	case port := <-ports:
+	case port := <-b.ports:
 		return port
-	case <-time.After(20 * time.Second):
-		t.Fatal("seed does not say where it listens")
+	case <-time.After(patience):
+		t.Fatal("the command does not say where it listens")
 		return 0
 	}
 }

@@ -1,12 +1,11 @@
 package interop
 
 import (
-	"errors"
 	"reflect"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
-	"github.com/go-hypercore/hypercore/feed/bitfield"
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 // cloneNpm downloads a feed from one npm feed into another of the same version,
@@ -19,259 +18,198 @@ func cloneNpm(t *testing.T, d *driver, source *npmFeed, dir string, only []uint6
 	d.call(t, "listen", obj{"feeds": []int{source.Feed}, "opts": obj{"live": true, "initiator": false}}, &server)
 	var conn struct{ Conn int }
 	d.call(t, "dial", obj{"port": server.Port, "feeds": []int{c.Feed}, "opts": obj{"live": true, "initiator": true}}, &conn)
-	if only == nil {
-		c.until(t, source.refresh(t).Length, source.Downloaded)
-	}
-	for _, i := range only {
-		c.call(t, "get", obj{"index": i}, nil)
-	}
+	c.fetch(t, source.refresh(t).Length, only)
 	d.call(t, "destroy", obj{"conn": conn.Conn}, nil)
 	d.call(t, "closeServer", obj{"server": server.Server}, nil)
 	return c
 }
 
-// cloneGo applies the proofs of one feed to another: the given blocks, or all.
-func cloneGo(t *testing.T, source, clone *feed.Feed, only []uint64) {
-	t.Helper()
-	if err := source.Sync(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	if only == nil {
-		for i := range source.Len() {
-			only = append(only, i)
-		}
-	}
-	var remote bitfield.Bits
-	for _, i := range only {
-		var p feed.Proof
-		req := feed.ProofRequest{Index: i, Digest: clone.Digest(i)}
-		if err := source.Prove(req, &remote, &p); err != nil {
-			t.Fatalf("prove block %d: %v", i, err)
-		}
-		value, err := source.ReadBlock(nil, i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if value == nil {
-			value = []byte{}
-		}
-		p.Value = value
-		if _, err := clone.Apply(ctx(t), []feed.Proof{p}); err != nil {
-			t.Fatalf("apply block %d: %v", i, err)
-		}
-	}
+// part is count blocks of a content.
+type part struct {
+	content
+	count uint64
 }
 
-// cleared has no empty blocks: those are as good as here when a bitfield is
-// rebuilt.
-var cleared = content{seed: 11, min: 1, max: 400}
+// shape is a feed that is cloned.
+type shape struct {
+	name   string
+	parts  []part
+	only   []uint64 // the blocks that are downloaded, nil for all
+	static bool
+	long   bool // several bitfield pages, seconds: with 6.26.0 only, unless -large
+	slow   bool // only with -large
+}
 
 var chosen = []uint64{250, 3, 4, 299, 0, 128, 127, 77}
 
-// TestClones moves directories that were downloaded.
-func TestClones(t *testing.T) {
-	d := js(t)
+var shapes = []shape{
+	{name: "whole clone", parts: []part{{cleared, 300}}},
+	{name: "sparse clone", parts: []part{{cleared, 300}}, only: chosen},
+	{name: "clone with 0-byte blocks", parts: []part{{cleared, 5}, {content{}, 3}, {cleared, 20}, {content{}, 5}}},
+	{name: "sparse clone of 0-byte blocks and their neighbours", parts: []part{{cleared, 5}, {content{}, 3}, {cleared, 20}, {content{}, 5}}, only: []uint64{4, 5, 7, 8, 30, 32}},
+	{name: "clone with blocks of 1 MiB and of 4 MiB", parts: []part{{content{seed: 2, min: 1 << 20, max: 1 << 20}, 4}, {content{seed: 2, min: 4 << 20, max: 4 << 20}, 3}}},
+	{name: "clone of a static feed", parts: []part{{small, 33}}, static: true},
+	{name: "clone of 20,000 blocks of 10 to 200 bytes", parts: []part{{content{seed: 3, min: 10, max: 200}, 20000}}, long: true},
+	{name: "clone of 100,000 blocks of 10 to 200 bytes", parts: []part{{content{seed: 3, min: 10, max: 200}, 100000}}, slow: true},
+}
 
-	for _, sparse := range []bool{false, true} {
-		name, only := "whole clone", []uint64(nil)
-		if sparse {
-			name, only = "sparse clone", chosen
-		}
-		cases(t, dirs, name+" made by npm", versions, func(t *testing.T, v string) {
-			source := d.open(t, v, t.TempDir(), npmOpts{})
-			source.generate(t, small, 300, 20)
-			dir := t.TempDir()
-			c := cloneNpm(t, d, source, dir, only)
-			sum, has := c.digest(t), c.has(t)
-			c.close(t)
-
-			f := openGo(t, dir, feed.Options{Sparse: sparse})
-			if f.Writable() || f.Len() != 300 || f.ByteLen() != source.refresh(t).ByteLength {
-				t.Fatalf("%d blocks, %d bytes, writable %v", f.Len(), f.ByteLen(), f.Writable())
-			}
-			if got := hasGo(f); !reflect.DeepEqual(got, has) {
-				t.Fatalf("blocks here %v, npm %v", got, has)
-			}
-			sameDigest(t, "blocks", digestGo(t, f), sum)
-			auditGo(t, f)
-			source.close(t)
-		})
-
-		cases(t, dirs, name+" made here", versions, func(t *testing.T, v string) {
-			source := openGo(t, t.TempDir(), feed.Options{})
-			generateGo(t, source, small, 300, 20)
-			dir := t.TempDir()
-			f := openGo(t, dir, feed.Options{Key: source.Key(), Sparse: sparse})
-			cloneGo(t, source, f, only)
-			sum, has := digestGo(t, f), hasGo(f)
-			closeGo(t, f)
-
-			n := d.open(t, v, dir, npmOpts{Opts: obj{"sparse": sparse}})
-			if n.Writable || n.Length != 300 || n.ByteLength != source.ByteLen() {
-				t.Fatalf("npm opened it as %+v", n.npmInfo)
-			}
-			if got := n.has(t); !reflect.DeepEqual(got, has) {
-				t.Fatalf("npm has %v, this %v", got, has)
-			}
-			sameDigest(t, "blocks", n.digest(t), sum)
-			n.audit(t)
-			n.verify(t)
-			n.close(t)
-		})
+// length is how many blocks the feed has, here how many of them the clone gets.
+func (s shape) length() (length, here uint64) {
+	for _, p := range s.parts {
+		length += p.count
 	}
+	if s.only != nil {
+		return length, uint64(len(s.only))
+	}
+	return length, length
+}
 
-	cases(t, dirs, "after clear by npm", versions, func(t *testing.T, v string) {
-		dir := t.TempDir()
-		n := d.open(t, v, dir, npmOpts{})
-		n.generate(t, cleared, 300, 20)
-		n.call(t, "clear", obj{"start": 100, "end": 131}, nil)
-		n.call(t, "clear", obj{"start": 7, "end": 8}, nil)
-		n.call(t, "clear", obj{"start": 290, "end": 300}, nil)
-		sum, has := n.digest(t), n.has(t)
-		n.close(t)
-		f := openGo(t, dir, feed.Options{})
-		clearedHere(t, f, has, sum)
-		generateGo(t, f, cleared, 20, 3)
-		sum, has = digestGo(t, f), hasGo(f)
-		closeGo(t, f)
-		n = d.open(t, v, dir, npmOpts{})
-		if got := n.has(t); !reflect.DeepEqual(got, has) {
-			t.Fatalf("npm has %v, this %v", got, has)
-		}
-		n.audit(t)
-		n.verify(t)
-		sameDigest(t, "npm", n.digest(t), sum)
-		n.close(t)
-	})
+func (s shape) batch() uint64 { return max(20, s.parts[0].count/100) }
 
-	cases(t, dirs, "after clear here", versions, func(t *testing.T, v string) {
-		dir := t.TempDir()
-		f := openGo(t, dir, feed.Options{})
-		generateGo(t, f, cleared, 300, 20)
-		for _, r := range [][2]uint64{{100, 131}, {7, 8}, {290, 300}} {
-			if err := f.Clear(ctx(t), r[0], r[1]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		sum, has := digestGo(t, f), hasGo(f)
-		closeGo(t, f)
-		n := d.open(t, v, dir, npmOpts{})
-		if got := n.has(t); n.Length != 300 || !reflect.DeepEqual(got, has) {
-			t.Fatalf("npm has %d blocks, %v, this %v", n.Length, got, has)
-		}
-		n.audit(t)
-		sameDigest(t, "npm", n.digest(t), sum)
-		n.generate(t, cleared, 20, 3)
-		n.audit(t)
-		n.verify(t)
-		sum, has = n.digest(t), n.has(t)
-		n.close(t)
-		f = openGo(t, dir, feed.Options{})
-		clearedHere(t, f, has, sum)
-	})
+// npm writes the feed with npm.
+func (s shape) npm(t *testing.T, d *driver, v, dir string) *npmFeed {
+	t.Helper()
+	n := d.open(t, v, dir, npmOpts{Opts: obj{"live": !s.static}})
+	for _, p := range s.parts {
+		n.generate(t, p.content, p.count, int(s.batch()))
+	}
+	if s.static {
+		h := n.Feed
+		n.call(t, "finalize", nil, &n.npmInfo)
+		n.Feed = h
+	}
+	return n.refresh(t)
+}
 
-	cases(t, dirs, "static feed written by npm", versions, func(t *testing.T, v string) {
-		dir := t.TempDir()
-		n := d.open(t, v, dir, npmOpts{Opts: obj{"live": false}})
-		n.generate(t, small, 20, 6)
-		var info npmInfo
-		n.call(t, "finalize", nil, &info)
-		sum := n.digest(t)
-		n.close(t)
-		f := openGo(t, dir, feed.Options{})
-		if f.Writable() || f.Len() != 20 || f.Key().String() != info.Key {
-			t.Fatalf("%v: %d blocks, writable %v, want %s", f.Key(), f.Len(), f.Writable(), info.Key)
-		}
-		sameDigest(t, "blocks", digestGo(t, f), sum)
-		if r := auditGo(t, f); r.Signature == feed.SignatureInvalid {
-			t.Fatal("the key is not the tree hash")
-		}
-	})
-
-	cases(t, dirs, "static feed written here", versions, func(t *testing.T, v string) {
-		dir := t.TempDir()
-		f := openGo(t, dir, feed.Options{Static: true})
-		generateGo(t, f, small, 20, 6)
+// here writes the feed with this.
+func (s shape) here(t *testing.T) *feed.Feed {
+	t.Helper()
+	f := openGo(t, t.TempDir(), feed.Options{Static: s.static})
+	for _, p := range s.parts {
+		generateGo(t, f, p.content, p.count, s.batch())
+	}
+	if s.static {
 		if err := f.Finalize(ctx(t)); err != nil {
 			t.Fatal(err)
 		}
-		key, sum := f.Key().String(), digestGo(t, f)
-		closeGo(t, f)
-
-		theirs := t.TempDir()
-		n := d.open(t, v, theirs, npmOpts{Opts: obj{"live": false}})
-		n.generate(t, small, 20, 6)
-		var info npmInfo
-		n.call(t, "finalize", nil, &info)
-		n.close(t)
-		if info.Key != key {
-			t.Fatalf("key %s here, %s from npm", key, info.Key)
-		}
-		for _, name := range []string{"data", "tree", "signatures", "key"} {
-			equalFiles(t, "static", name, readFile(t, dir, name), readFile(t, theirs, name))
-		}
-		if readFile(t, dir, "secret_key") != nil {
-			t.Fatal("a static feed has no secret_key")
-		}
-		n = d.open(t, v, dir, npmOpts{})
-		if n.Writable || n.Length != 20 || n.Live {
-			t.Fatalf("npm opened it as %+v", n.npmInfo)
-		}
-		n.audit(t)
-		sameDigest(t, "npm", n.digest(t), sum)
-		n.close(t)
-	})
-
-	cases(t, dirs, "held open by npm", versions, func(t *testing.T, v string) {
-		dir := t.TempDir()
-		n := d.open(t, v, dir, npmOpts{})
-		n.generate(t, small, 3, 3)
-		f, err := feed.Open(ctx(t), openDir(dir), feed.Options{})
-		if err == nil {
-			f.Close()
-			if v == "6.22" {
-				n.close(t)
-				reason(t, dirs, "held open by npm", v, "takes no lock itself")
-			}
-			t.Fatal("opened here while npm has it open")
-		}
-		if !errors.Is(err, feed.ErrLocked) {
-			t.Fatal(err)
-		}
-		n.close(t)
-		openGo(t, dir, feed.Options{})
-	})
-
-	cases(t, dirs, "held open here", versions, func(t *testing.T, v string) {
-		dir := t.TempDir()
-		f := openGo(t, dir, feed.Options{})
-		generateGo(t, f, small, 3, 3)
-		n, err := d.tryOpen(v, dir, npmOpts{})
-		if err == nil {
-			n.close(t)
-			if v == "6.22" {
-				reason(t, dirs, "held open here", v, "looks at no lock")
-			}
-			t.Fatal("npm opened it while it is open here")
-		}
-		closeGo(t, f)
-	})
+	}
+	return f
 }
 
-// clearedHere checks that exactly the given blocks can be read.
-func clearedHere(t *testing.T, f *feed.Feed, has [][2]uint64, sum digest) {
-	t.Helper()
+// TestClones downloads over TCP, from the other side, and moves the directory of
+// the clone. Hypercore 9, which speaks another protocol, clones from itself, and
+// is cloned from its directory.
+func TestClones(t *testing.T) {
+	d := js(t)
+	for _, s := range shapes {
+		list := versions
+		if s.long && !*large {
+			list = versions[:1]
+		}
+		if s.slow && !*large {
+			continue
+		}
+		cases(t, dirs, s.name+" made by npm", list, func(t *testing.T, v string) { s.madeByNpm(t, d, v) })
+		cases(t, dirs, s.name+" made here", list, func(t *testing.T, v string) { s.madeHere(t, d, v) })
+	}
+}
+
+func (s shape) madeByNpm(t *testing.T, d *driver, v string) {
+	length, here := s.length()
+	dir := t.TempDir()
+	var c *npmFeed
+	var sum digest // of the whole source
+	if v == "9" {
+		source := s.npm(t, d, v, t.TempDir())
+		c = cloneNpm(t, d, source, dir, s.only)
+		sum = source.digest(t)
+	} else {
+		f := s.here(t)
+		c = d.open(t, v, dir, npmOpts{Key: f.Key().String(), Opts: obj{"sparse": s.only != nil}})
+		connect(t, d, []*npmFeed{c}, engineOf(t, f), wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(f)}})
+		c.fetch(t, length, s.only)
+		sum = digestGo(t, f)
+	}
+	if s.only != nil {
+		sum = c.digest(t)
+	}
+	has := c.has(t)
+	c.close(t)
+
+	f := openGo(t, dir, feed.Options{Sparse: s.only != nil, MustExist: true})
+	if f.Writable() || f.Len() != length || f.Downloaded(0, 0) != here {
+		t.Fatalf("%d of %d blocks, writable %v; npm has %v", f.Downloaded(0, 0), f.Len(), f.Writable(), has)
+	}
 	if got := hasGo(f); !reflect.DeepEqual(got, has) {
 		t.Fatalf("blocks here %v, npm %v", got, has)
 	}
 	sameDigest(t, "blocks", digestGo(t, f), sum)
-	for i := range f.Len() {
-		if _, err := f.Local(i); !f.Has(i) && !errors.Is(err, feed.ErrNotLocal) {
-			t.Fatalf("cleared block %d: %v", i, err)
+	auditGo(t, f)
+	closeGo(t, f)
+
+	// And back: npm reads it after it was open here.
+	s.readByNpm(t, d, v, dir, has, sum)
+}
+
+func (s shape) madeHere(t *testing.T, d *driver, v string) {
+	length, _ := s.length()
+	from, dir := t.TempDir(), t.TempDir()
+	n := s.npm(t, d, v, from)
+	f := openGo(t, dir, feed.Options{Key: mustKey(t, n.Key), Sparse: s.only != nil})
+	if v == "9" {
+		n.close(t)
+		source := openGo(t, from, feed.Options{})
+		pipeGo(t, engineOf(t, source), engineOf(t, f), protocol.StreamOptions{Dialect: protocol.V6, Feeds: keysOf(f)}, protocol.StreamOptions{Dialect: protocol.V6, Feeds: keysOf(f)})
+	} else {
+		connect(t, d, []*npmFeed{n}, engineOf(t, f), wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(f)}})
+	}
+	for _, i := range s.only {
+		if _, err := f.Get(ctx(t), i); err != nil {
+			t.Fatalf("block %d: %v", i, err)
 		}
 	}
-	r := auditGo(t, f)
-	if r.Missing == 0 {
-		t.Fatalf("audit found nothing missing: %+v", r)
+	if s.only == nil {
+		untilGo(t, f, length, length)
+	}
+	sum, has := digestGo(t, f), hasGo(f)
+	if v != "9" && s.only == nil {
+		sameDigest(t, "the clone", sum, n.digest(t))
+	}
+	auditGo(t, f)
+	closeGo(t, f)
+	if v == "6.22" && length > 8192 {
+		c, err := d.tryOpen(v, dir, npmOpts{})
+		manyPages(t, d, c, err, s.name+" made here", s.parts[0].content)
+	}
+	s.readByNpm(t, d, v, dir, has, sum)
+}
+
+// readByNpm opens a clone with npm.
+func (s shape) readByNpm(t *testing.T, d *driver, v, dir string, has [][2]uint64, sum digest) {
+	t.Helper()
+	length, _ := s.length()
+	n := d.open(t, v, dir, npmOpts{Opts: obj{"sparse": s.only != nil}})
+	if n.Writable || n.Length != length {
+		t.Fatalf("npm opened it as %+v", n.npmInfo)
+	}
+	if got := n.has(t); !reflect.DeepEqual(got, has) {
+		t.Fatalf("npm has %v, this %v", got, has)
+	}
+	sameDigest(t, "npm", n.digest(t), sum)
+	n.audit(t)
+	if !s.static {
+		n.verify(t)
+	}
+	n.close(t)
+}
+
+// fetch downloads the blocks, or all.
+func (f *npmFeed) fetch(t *testing.T, length uint64, only []uint64) {
+	t.Helper()
+	if only == nil {
+		f.until(t, length, length)
+	}
+	for _, i := range only {
+		f.call(t, "get", obj{"index": i}, nil)
 	}
 }

@@ -24,9 +24,11 @@ type harm struct {
 	// refused: Open fails as damaged, and Repair brings all 20 blocks back.
 	// Without it check looks at what opened.
 	refused bool
+	asked   bool // the key of the feed is asked for
 	opts    feed.Options
 	err     error // Open fails with it
 	check   func(t *testing.T, f *feed.Feed)
+	appends bool // after check a block is appended here, and npm finds everything sound
 	npm     npmState
 }
 
@@ -55,8 +57,9 @@ var harms = []harm{
 	{name: "bitfield cut before the tree bits", do: cut("bitfield", 32+1024), refused: true, npm: npmForks},
 	{name: "key missing, bitfield has pages", do: remove("key"), refused: true, npm: npmReplaces},
 	{name: "key short, bitfield has pages", do: cut("key", 31), refused: true, npm: npmReplaces},
+	{name: "key missing, bitfield has pages, the key is asked for", do: remove("key"), asked: true, refused: true, npm: npmState{}},
 	{name: "only key", do: keepOnly("key"), check: empty(false), npm: npmState{}},
-	{name: "only key and secret_key", do: keepOnly("key", "secret_key"), check: empty(true), npm: npmForks},
+	{name: "only key and secret_key", do: keepOnly("key", "secret_key"), check: empty(true), appends: true, npm: npmForks},
 	{name: "secret_key missing", do: remove("secret_key"), check: readOnly, npm: npmReads},
 	{name: "secret_key short", do: cut("secret_key", 63), check: readOnly, npm: npmReads},
 	{name: "secret_key of another feed", do: otherSecret, err: feed.ErrKeyMismatch, npm: npmState{err: "Key and secret do not match"}},
@@ -80,6 +83,9 @@ func TestDamaged(t *testing.T) {
 			sum := n.digest(t)
 			n.close(t)
 			h.do(t, dir)
+			if h.asked {
+				h.opts.Key = mustKey(t, n.Key)
+			}
 			before := snapshot(t, dir)
 			f, err := feed.Open(ctx(t), store.Dir(dir), h.opts)
 			switch {
@@ -93,7 +99,7 @@ func TestDamaged(t *testing.T) {
 				}
 				t.Logf("refused: %v", err)
 				unchanged(t, dir, before)
-				repaired := openGo(t, dir, feed.Options{Repair: true})
+				repaired := openGo(t, dir, feed.Options{Key: h.opts.Key, Repair: true})
 				if repaired.Len() != 20 || !repaired.Writable() {
 					t.Fatalf("repaired: %d blocks, writable %v", repaired.Len(), repaired.Writable())
 				}
@@ -121,6 +127,17 @@ func TestDamaged(t *testing.T) {
 			default:
 				t.Cleanup(func() { f.Close() })
 				h.check(t, f)
+				if !h.appends {
+					return
+				}
+				appendGo(t, f, []byte("more"))
+				closeGo(t, f)
+				n := d.open(t, v, dir, npmOpts{})
+				if n.Length != f.Len() || !n.Live {
+					t.Fatalf("npm sees %+v after the append", n.npmInfo)
+				}
+				n.audit(t)
+				n.verify(t)
 			}
 		})
 	}
@@ -158,13 +175,18 @@ func TestNpmDamaged(t *testing.T) {
 	d := js(t)
 	for _, h := range harms {
 		t.Run(h.name, func(t *testing.T) {
+			t.Cleanup(d.reset)
+			within(t, d, limit())
 			dir := t.TempDir()
 			n := d.open(t, "6", dir, npmOpts{})
 			n.generate(t, content{seed: 5, min: 1, max: 30}, 20, 20)
 			n.close(t)
 			h.do(t, dir)
 			o := npmOpts{}
-			if !h.opts.Key.IsZero() {
+			switch {
+			case h.asked:
+				o.Key = n.Key
+			case !h.opts.Key.IsZero():
 				o.Key = h.opts.Key.String()
 			}
 			if h.opts.MustExist {
@@ -290,10 +312,17 @@ func readOnly(t *testing.T, f *feed.Feed) {
 	}
 }
 
-// unsigned: the last signature is gone, the blocks are not. A writer signs again.
+// unsigned: the last signature is gone, the blocks are not. They can be read, but
+// nothing is appended to what nobody has signed.
 func unsigned(t *testing.T, f *feed.Feed) {
 	if f.Len() != 20 || digestGo(t, f).Blocks != 20 {
 		t.Fatalf("%d blocks", f.Len())
+	}
+	if _, err := f.Append(ctx(t), []byte("x")); !errors.Is(err, feed.ErrCorrupt) || f.Len() != 20 {
+		t.Fatalf("append: %v, %d blocks", err, f.Len())
+	}
+	if r, err := f.Audit(ctx(t), feed.AuditOptions{}); err != nil || r.Invalid != 0 || r.Signature != feed.SignatureMissing {
+		t.Fatalf("audit: %+v, %v", r, err)
 	}
 }
 

@@ -9,7 +9,7 @@
 //
 // README.md holds the table of cases and npm versions, written by
 //
-//	go test ./interop -update-table -large -timeout 60m
+//	go test ./interop -update-table -large -timeout 3h
 //
 // and what npm hypercore does where its behaviour had to be found out.
 package interop

@@ -17,12 +17,18 @@ import (
 // obj is the arguments or the answer of a command.
 type obj = map[string]any
 
-// callTimeout ends a command that nobody answers. Commands that wait have shorter
-// ones of their own; an audit of the largest feeds takes npm minutes.
-const callTimeout = 40 * time.Minute
-
-// driver is one process of js/driver.mjs.
+// driver is js/driver.mjs in a process, one for all tests: loading npm takes longer
+// than most cases. It is started when a test asks for it, and anew when it has
+// ended.
 type driver struct {
+	mu   sync.Mutex // guards proc
+	proc *process
+}
+
+var shared driver
+
+// process is one run of the driver.
+type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 
@@ -30,7 +36,7 @@ type driver struct {
 	mu      sync.Mutex
 	next    int
 	waiting map[int]chan answer
-	err     error // the process has ended
+	err     error // why it has ended
 }
 
 type answer struct {
@@ -52,7 +58,7 @@ var unavailable = sync.OnceValue(func() string {
 	return ""
 })
 
-// js starts a driver for the test and stops it with it.
+// js returns the driver, running.
 func js(t *testing.T) *driver {
 	t.Helper()
 	if why := unavailable(); why != "" {
@@ -61,15 +67,39 @@ func js(t *testing.T) *driver {
 		}
 		t.Skipf("interop skipped: %s", why)
 	}
-	d, err := startDriver()
+	shared.revive(t)
+	return &shared
+}
+
+// revive starts the driver unless it runs.
+func (d *driver) revive(t testing.TB) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.proc != nil && d.proc.ended() == nil {
+		return
+	}
+	p, err := startProcess()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.close)
-	return d
+	d.proc = p
 }
 
-func startDriver() (*driver, error) {
+// reset ends connections and closes feeds that a case left behind.
+func (d *driver) reset() { d.try("reset", nil, nil) }
+
+// end stops the driver; who waits for an answer is told why.
+func (d *driver) end(why error) {
+	d.mu.Lock()
+	p := d.proc
+	d.mu.Unlock()
+	if p != nil {
+		p.end(why)
+	}
+}
+
+func startProcess() (*process, error) {
 	cmd := exec.Command("node", filepath.Join("js", "driver.mjs"))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -83,12 +113,18 @@ func startDriver() (*driver, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start node: %w", err)
 	}
-	d := &driver{cmd: cmd, stdin: stdin, waiting: map[int]chan answer{}}
-	go d.read(stdout)
-	return d, nil
+	p := &process{cmd: cmd, stdin: stdin, waiting: map[int]chan answer{}}
+	go p.read(stdout)
+	return p, nil
 }
 
-func (d *driver) read(r io.Reader) {
+func (p *process) ended() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+func (p *process) read(r io.Reader) {
 	err := errors.New("the driver has ended")
 	in := bufio.NewReader(r)
 	for {
@@ -105,48 +141,59 @@ func (d *driver) read(r io.Reader) {
 			err = fmt.Errorf("driver: uncaught: %s", a.Fatal)
 			continue
 		}
-		d.mu.Lock()
-		ch := d.waiting[a.ID]
-		delete(d.waiting, a.ID)
-		d.mu.Unlock()
+		p.mu.Lock()
+		ch := p.waiting[a.ID]
+		delete(p.waiting, a.ID)
+		p.mu.Unlock()
 		if ch != nil {
 			ch <- a
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.err = err
-	for id, ch := range d.waiting {
-		delete(d.waiting, id)
-		close(ch)
-	}
+	p.end(err)
 }
 
-func (d *driver) close() {
-	d.stdin.Close()
+// end closes the input of the process and, if that does not help, kills it.
+func (p *process) end(why error) {
+	p.mu.Lock()
+	first := p.err == nil
+	if first {
+		p.err = why
+	}
+	for id, ch := range p.waiting {
+		delete(p.waiting, id)
+		close(ch)
+	}
+	p.mu.Unlock()
+	if !first {
+		return
+	}
+	p.stdin.Close()
 	done := make(chan struct{})
-	go func() { d.cmd.Wait(); close(done) }()
+	go func() { p.cmd.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(5 * time.Second):
-		d.cmd.Process.Kill()
+		p.cmd.Process.Kill()
 		<-done
 	}
 }
 
-// start sends a command; the returned function waits for its answer.
+// start sends a command; the returned function waits for its answer. The limit of
+// the test case ends that wait.
 func (d *driver) start(cmd string, args obj) func() (json.RawMessage, error) {
-	ch := make(chan answer, 1)
 	d.mu.Lock()
-	d.next++
-	id := d.next
-	err := d.err
-	if err == nil {
-		d.waiting[id] = ch
-	}
+	p := d.proc
 	d.mu.Unlock()
+	ch := make(chan answer, 1)
+	p.mu.Lock()
+	p.next++
+	id, err := p.next, p.err
+	if err == nil {
+		p.waiting[id] = ch
+	}
+	p.mu.Unlock()
 	if err != nil {
-		return func() (json.RawMessage, error) { return nil, err }
+		return func() (json.RawMessage, error) { return nil, fmt.Errorf("%s: %w", cmd, err) }
 	}
 	line := obj{}
 	for k, v := range args {
@@ -155,26 +202,20 @@ func (d *driver) start(cmd string, args obj) func() (json.RawMessage, error) {
 	line["id"], line["cmd"] = id, cmd
 	b, err := json.Marshal(line)
 	if err == nil {
-		_, err = d.stdin.Write(append(b, '\n'))
+		_, err = p.stdin.Write(append(b, '\n'))
 	}
 	if err != nil {
 		return func() (json.RawMessage, error) { return nil, fmt.Errorf("driver: %s: %w", cmd, err) }
 	}
 	return func() (json.RawMessage, error) {
-		select {
-		case a, ok := <-ch:
-			if !ok {
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				return nil, fmt.Errorf("%s: %w", cmd, d.err)
-			}
-			if a.Error != "" {
-				return nil, &jsError{cmd, a.Error}
-			}
-			return a.Result, nil
-		case <-time.After(callTimeout):
-			return nil, fmt.Errorf("driver: %s: no answer", cmd)
+		a, ok := <-ch
+		if !ok {
+			return nil, fmt.Errorf("%s: %w", cmd, p.ended())
 		}
+		if a.Error != "" {
+			return nil, &jsError{cmd, a.Error}
+		}
+		return a.Result, nil
 	}
 }
 

@@ -3,7 +3,6 @@ package interop
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/protocol"
@@ -15,14 +14,15 @@ type npmLink struct {
 	accepted, dialed int
 }
 
-// npmToNpm connects two feeds of the driver over TCP; b dials.
-func npmToNpm(t *testing.T, d *driver, a, b *npmFeed, optsA, optsB obj) npmLink {
+// npmToNpm connects two feeds of the driver over TCP; b dials and, unless record is
+// empty, records the bytes in record + .in and .out.
+func npmToNpm(t *testing.T, d *driver, a, b *npmFeed, optsA, optsB obj, record string) npmLink {
 	t.Helper()
 	var server struct{ Server, Port int }
 	d.call(t, "listen", obj{"feeds": []int{a.Feed}, "opts": optsA}, &server)
 	l := npmLink{d: d}
 	var r struct{ Conn int }
-	d.call(t, "dial", obj{"port": server.Port, "feeds": []int{b.Feed}, "opts": optsB}, &r)
+	d.call(t, "dial", obj{"port": server.Port, "feeds": []int{b.Feed}, "opts": optsB, "record": record}, &r)
 	l.dialed = r.Conn
 	d.call(t, "accept", obj{"server": server.Server}, &r)
 	l.accepted = r.Conn
@@ -34,7 +34,7 @@ func npmToNpm(t *testing.T, d *driver, a, b *npmFeed, optsA, optsB obj) npmLink 
 func (l npmLink) end(t *testing.T) npmEnd {
 	t.Helper()
 	var e npmEnd
-	l.d.call(t, "ended", obj{"conn": l.dialed, "timeout": 15000}, &e)
+	l.d.call(t, "ended", obj{"conn": l.dialed}, &e)
 	return e
 }
 
@@ -47,6 +47,9 @@ type ending struct {
 	cleared            bool // the seeder has cleared some blocks
 	reader             bool // the seeder is a complete clone instead of the writer
 	noDownload         bool // the downloader replicates with download: false
+	halves             bool // each side is a clone that has every other block
+	static             bool
+	expected           int  // expectedFeeds on both sides, 0 for none
 	stays              bool // npm: the stream stays open
 	blocks             uint64
 	downloaderComplete bool
@@ -63,6 +66,9 @@ var endings = []ending{
 	{name: "both not live, both complete already", seederEnds: true, ends: true, reader: true, downloaderComplete: true, blocks: 50},
 	{name: "both not live, seeder has cleared blocks", seederEnds: true, ends: true, cleared: true, stays: true, blocks: 40},
 	{name: "both not live, downloader with download: false", seederEnds: true, ends: true, noDownload: true, stays: true},
+	{name: "both not live, two clones with half of the blocks each", seederEnds: true, ends: true, halves: true, blocks: 50},
+	{name: "both not live, static feed", seederEnds: true, ends: true, static: true, blocks: 50},
+	{name: "both not live, one feed where two are expected", seederEnds: true, ends: true, expected: 2, stays: true, blocks: 50},
 }
 
 // TestEndings holds that streams end exactly when npm's do: each combination is
@@ -89,23 +95,27 @@ func TestEndings(t *testing.T) {
 // dirs makes the directory of the seeder and of the downloader, with npm.
 func (e ending) dirs(t *testing.T, d *driver, v string) (seeder, downloader, key string) {
 	t.Helper()
-	w := d.open(t, v, t.TempDir(), npmOpts{})
+	w := d.open(t, v, t.TempDir(), npmOpts{Opts: obj{"live": !e.static}})
 	seeder, downloader = t.TempDir(), t.TempDir()
 	if !e.empty {
 		w.generate(t, small, 50, 10)
 	}
-	if e.reader {
+	if e.static {
+		w.call(t, "finalize", nil, &w.npmInfo)
+	}
+	switch {
+	case e.halves:
+		cloneNpm(t, d, w, seeder, every(2, 0, 50)).close(t)
+		cloneNpm(t, d, w, downloader, every(2, 1, 50)).close(t)
+	case e.reader:
 		cloneNpm(t, d, w, seeder, nil).close(t)
-	} else {
-		w.close(t)
+	default:
 		seeder = w.dir
 	}
 	if e.downloaderComplete {
 		cloneNpm(t, d, w, downloader, nil).close(t)
 	}
-	if e.reader || e.downloaderComplete {
-		w.close(t)
-	}
+	w.close(t)
 	if e.cleared {
 		n := d.open(t, v, seeder, npmOpts{})
 		n.call(t, "clear", obj{"start": 10, "end": 20}, nil)
@@ -114,10 +124,22 @@ func (e ending) dirs(t *testing.T, d *driver, v string) (seeder, downloader, key
 	return seeder, downloader, w.Key
 }
 
-func npmLive(ends, noDownload bool) obj {
+// every returns start, start+step, … up to end.
+func every(step, start, end uint64) []uint64 {
+	var list []uint64
+	for i := start; i < end; i += step {
+		list = append(list, i)
+	}
+	return list
+}
+
+func (e ending) npmLive(ends, noDownload bool) obj {
 	o := obj{"live": !ends}
 	if noDownload {
 		o["download"] = false
+	}
+	if e.expected > 0 {
+		o["expectedFeeds"] = e.expected
 	}
 	return o
 }
@@ -127,7 +149,7 @@ func checkNpmEnding(t *testing.T, d *driver, v string, e ending) {
 	from, to, key := e.dirs(t, d, v)
 	a := d.open(t, v, from, npmOpts{Key: key})
 	b := d.open(t, v, to, npmOpts{Key: key, Opts: obj{"sparse": e.sparse}})
-	l := npmToNpm(t, d, a, b, npmLive(e.seederEnds, false), npmLive(e.ends, e.noDownload))
+	l := npmToNpm(t, d, a, b, e.npmLive(e.seederEnds, false), e.npmLive(e.ends, e.noDownload), "")
 	if !e.stays {
 		if end := l.end(t); end.Error != "" {
 			t.Fatalf("npm to npm ended with %q", end.Error)
@@ -150,23 +172,24 @@ func checkEnding(t *testing.T, d *driver, v string, e ending, npmSeeds bool) {
 	t.Helper()
 	from, to, key := e.dirs(t, d, v)
 	npmDir, goDir := from, to
-	npmOptions, goEnds := npmLive(e.seederEnds, false), e.ends
+	npmOptions, goEnds := e.npmLive(e.seederEnds, false), e.ends
 	if !npmSeeds {
 		npmDir, goDir = to, from
-		npmOptions, goEnds = npmLive(e.ends, e.noDownload), e.seederEnds
+		npmOptions, goEnds = e.npmLive(e.ends, e.noDownload), e.seederEnds
 	}
 	n := d.open(t, v, npmDir, npmOpts{Key: key, Opts: obj{"sparse": e.sparse && !npmSeeds}})
 	f := openGo(t, goDir, feed.Options{Key: mustKey(t, key), Sparse: e.sparse && npmSeeds})
 	eng := engineOf(t, f)
 	l := connect(t, d, []*npmFeed{n}, eng, wire{npm: npmOptions, here: protocol.StreamOptions{
-		Feeds: keysOf(f), Ends: goEnds, NoDownload: e.noDownload && npmSeeds,
+		Feeds: keysOf(f), Ends: goEnds, NoDownload: e.noDownload && npmSeeds, ExpectedFeeds: e.expected,
 	}})
 	if !e.stays {
 		l.endsWell(t)
 	} else {
-		deadline := time.Now().Add(15 * time.Second)
-		for time.Now().Before(deadline) && n.refresh(t).Downloaded+f.Downloaded(0, 0) < e.blocks {
-			time.Sleep(5 * time.Millisecond)
+		if npmSeeds {
+			untilGo(t, f, 0, e.blocks)
+		} else {
+			n.until(t, 0, e.blocks)
 		}
 		if !l.open(t) {
 			there, here := l.ended(t)

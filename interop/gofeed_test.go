@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -21,13 +20,6 @@ type digest struct {
 	Blocks, Bytes uint64
 	Framed        string // sha256 over index, size and bytes of each block
 	SHA256        string // sha256 over the bytes alone
-}
-
-func ctx(t testing.TB) context.Context {
-	t.Helper()
-	c, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(cancel)
-	return c
 }
 
 // openGo opens a directory here; the test closes it.
@@ -191,4 +183,36 @@ func modelDigest(blocks [][]byte) digest {
 	}
 	d.Framed, d.SHA256 = hex.EncodeToString(framed.Sum(nil)), hex.EncodeToString(plain.Sum(nil))
 	return d
+}
+
+// cloneGo applies the proofs of one feed to another: the given blocks, or all.
+func cloneGo(t *testing.T, source, clone *feed.Feed, only []uint64) {
+	t.Helper()
+	if err := source.Sync(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	if only == nil {
+		for i := range source.Len() {
+			only = append(only, i)
+		}
+	}
+	var remote bitfield.Bits
+	for _, i := range only {
+		var p feed.Proof
+		req := feed.ProofRequest{Index: i, Digest: clone.Digest(i)}
+		if err := source.Prove(req, &remote, &p); err != nil {
+			t.Fatalf("prove block %d: %v", i, err)
+		}
+		value, err := source.ReadBlock(nil, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value == nil {
+			value = []byte{}
+		}
+		p.Value = value
+		if _, err := clone.Apply(ctx(t), []feed.Proof{p}); err != nil {
+			t.Fatalf("apply block %d: %v", i, err)
+		}
+	}
 }

@@ -79,14 +79,15 @@ func TestLarge(t *testing.T) {
 			way := map[bool]string{true: "npm seeds", false: "npm downloads"}[npmSeeds]
 			cases(t, theme, b.name+", over TCP, "+way, largeVersions[:1], func(t *testing.T, v string) {
 				var p pair
+				dir := t.TempDir() // of the clone
 				if npmSeeds {
 					n := d.open(t, v, t.TempDir(), npmOpts{})
 					n.generate(t, b.content, b.blocks, b.batch)
-					p = pair{n.refresh(t), openGo(t, t.TempDir(), feed.Options{Key: mustKey(t, n.Key)})}
+					p = pair{n.refresh(t), openGo(t, dir, feed.Options{Key: mustKey(t, n.Key)})}
 				} else {
 					f := openGo(t, t.TempDir(), feed.Options{})
 					generateGo(t, f, b.content, b.blocks, uint64(b.batch))
-					p = pair{d.open(t, v, t.TempDir(), npmOpts{Key: f.Key().String()}), f}
+					p = pair{d.open(t, v, dir, npmOpts{Key: f.Key().String()}), f}
 				}
 				e := engineOf(t, p.go_)
 				began := time.Now()
@@ -102,13 +103,24 @@ func TestLarge(t *testing.T) {
 					p.npm.call(t, "until", obj{"length": b.blocks, "blocks": b.blocks, "timeout": 15 * 60 * 1000}, nil)
 				}
 				t.Logf("%d blocks in %v", b.blocks, time.Since(began).Round(time.Millisecond))
+				// The directory of the clone goes to the other side.
 				if npmSeeds {
 					b.here(t, p.go_, b.blocks)
-				} else {
-					p.npm.call(t, "check", check, nil)
-					p.npm.verify(t)
+					p.npm.close(t)
+					closeGo(t, p.go_)
+					clone := d.open(t, v, dir, npmOpts{})
+					if clone.Length != b.blocks {
+						t.Fatalf("npm sees %d blocks in the clone", clone.Length)
+					}
+					clone.call(t, "check", check, nil)
+					clone.verify(t)
+					clone.close(t)
+					return
 				}
+				p.npm.call(t, "check", check, nil)
+				p.npm.verify(t)
 				p.npm.close(t)
+				b.here(t, openGo(t, dir, feed.Options{}), b.blocks)
 			})
 		}
 	}

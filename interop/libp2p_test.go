@@ -157,6 +157,20 @@ func TestLibp2p(t *testing.T) {
 		sameDigest(t, "here and npm", digestGo(t, f), s.digest(t))
 	})
 
+	cases(t, insideLibp2p, "this dials a js-libp2p node, which downloads", wireVersions, func(t *testing.T, v string) {
+		other := d.node(t, "")
+		n := nodeHere(t, node.Config{Peers: other.info(t)})
+		f := openNode(t, n, feed.Options{})
+		generateGo(t, f, content{seed: 12, min: 100, max: 60000}, 200, 50)
+		c := d.open(t, v, t.TempDir(), npmOpts{Key: f.Key().String()})
+		other.serve(t, c)
+		share(t, n, f, node.JoinOptions{Lookup: true})
+		c.until(t, 200, 200)
+		c.audit(t)
+		c.verify(t)
+		sameDigest(t, "here and npm", digestGo(t, f), c.digest(t))
+	})
+
 	cases(t, insideLibp2p, "js-libp2p finds this through the DHT by discovery key", wireVersions, func(t *testing.T, v string) {
 		boot := nodeHere(t, node.Config{Server: true})
 		n := nodeHere(t, node.Config{Bootstrap: infoOf(boot)})
@@ -172,7 +186,7 @@ func TestLibp2p(t *testing.T) {
 				Addrs []string
 			}
 		}
-		d.call(t, "p2pFind", obj{"node": other.Node, "discoveryKey": f.DiscoveryKey().String(), "timeout": 30000}, &r)
+		d.call(t, "p2pFind", obj{"node": other.Node, "discoveryKey": f.DiscoveryKey().String()}, &r)
 		if len(r.Providers) == 0 || r.Providers[0].ID != n.ID().String() {
 			t.Fatalf("found %+v, want %s", r.Providers, n.ID())
 		}
@@ -194,7 +208,7 @@ func TestLibp2p(t *testing.T) {
 		n := nodeHere(t, node.Config{Bootstrap: infoOf(boot)})
 		f := openNode(t, n, feed.Options{Key: mustKey(t, s.Key)})
 		j := share(t, n, f, node.JoinOptions{Lookup: true})
-		deadline := time.Now().Add(15 * time.Second)
+		deadline := time.Now().Add(patience)
 		for f.Downloaded(0, 0) < 100 && time.Now().Before(deadline) {
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -202,5 +216,34 @@ func TestLibp2p(t *testing.T) {
 			t.Fatalf("%d blocks: %+v", f.Downloaded(0, 0), j.Status())
 		}
 		auditGo(t, f)
+		sameDigest(t, "here and npm", digestGo(t, f), s.digest(t))
+	})
+
+	cases(t, insideLibp2p, "a feed signed by 9.12.0, between two nodes of ours", []string{"9"}, func(t *testing.T, v string) {
+		dir := t.TempDir()
+		s := d.open(t, v, dir, npmOpts{})
+		s.generate(t, small, 100, 50)
+		sum := s.digest(t)
+		s.close(t)
+		a := nodeHere(t, node.Config{})
+		b := nodeHere(t, node.Config{Peers: infoOf(a)})
+		f, err := a.Open(ctx(t), store.Dir(dir), feed.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied := t.TempDir()
+		g, err := b.Open(ctx(t), store.Dir(copied), feed.Options{Key: f.Key()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		share(t, a, f, node.JoinOptions{})
+		share(t, b, g, node.JoinOptions{Lookup: true})
+		untilGo(t, g, 100, 100)
+		auditGo(t, g)
+		closeGo(t, g)
+		n := d.open(t, v, copied, npmOpts{})
+		n.audit(t)
+		n.verify(t)
+		sameDigest(t, "npm reads the clone", n.digest(t), sum)
 	})
 }

@@ -94,10 +94,10 @@ type npmEnd struct {
 // ended waits until both sides have ended.
 func (l *link) ended(t *testing.T) (there npmEnd, here error) {
 	t.Helper()
-	l.d.call(t, "ended", obj{"conn": l.conn, "timeout": 15000}, &there)
+	l.d.call(t, "ended", obj{"conn": l.conn}, &there)
 	select {
 	case here = <-l.done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("npm has ended, the stream here has not")
 	}
 	return there, here
@@ -126,7 +126,7 @@ func (l *link) drop(t *testing.T) {
 	l.d.call(t, "destroy", obj{"conn": l.conn}, nil)
 	select {
 	case <-l.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the stream does not end when the connection does")
 	}
 }
@@ -141,6 +141,7 @@ func engineOf(t testing.TB, feeds ...*feed.Feed) *protocol.Engine {
 		}
 	}
 	t.Cleanup(func() { e.Close() })
+	track(t, e, feeds...)
 	return e
 }
 
@@ -155,7 +156,7 @@ func keysOf(feeds ...*feed.Feed) []feed.Key {
 // untilGo waits until the feed has the length and that many blocks.
 func untilGo(t testing.TB, f *feed.Feed, length, blocks uint64) {
 	t.Helper()
-	events, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	events, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for f.Len() < length || f.Downloaded(0, 0) < blocks {
 		select {

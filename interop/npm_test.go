@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"testing"
 )
 
@@ -68,6 +69,11 @@ func (f *npmFeed) call(t testing.TB, cmd string, more obj, result any) {
 	f.d.call(t, cmd, f.args(more), result)
 }
 
+// start begins a command that waits; the returned function waits for its answer.
+func (f *npmFeed) start(cmd string, more obj) func() (json.RawMessage, error) {
+	return f.d.start(cmd, f.args(more))
+}
+
 func (f *npmFeed) close(t testing.TB) { t.Helper(); f.call(t, "close", nil, nil) }
 
 // refresh reads length and the like again.
@@ -128,5 +134,5 @@ func (f *npmFeed) has(t testing.TB) [][2]uint64 {
 // until waits until the feed has the length and that many blocks.
 func (f *npmFeed) until(t testing.TB, length, blocks uint64) {
 	t.Helper()
-	f.call(t, "until", obj{"length": length, "blocks": blocks, "timeout": 15000}, nil)
+	f.call(t, "until", obj{"length": length, "blocks": blocks}, nil)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/protocol"
@@ -33,6 +32,7 @@ type round struct {
 func TestRounds(t *testing.T) {
 	d := js(t)
 	for seed := range uint64(*roundCount) {
+		d.revive(t)
 		r := &round{d: d, rng: rand.New(rand.NewPCG(seed, 6)), dir: t.TempDir(), clone: t.TempDir(), fetched: map[uint64]bool{}}
 		if seed%4 == 3 {
 			r.versions = []string{"9", "6", "7"}
@@ -47,6 +47,8 @@ func TestRounds(t *testing.T) {
 					}
 				}
 			}()
+			t.Cleanup(d.reset)
+			within(t, d, limit())
 			for range 3 + r.rng.IntN(8) {
 				r.step(t)
 			}
@@ -200,15 +202,12 @@ func (r *round) fetch(t *testing.T, goHasClone bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := protocol.New(protocol.Config{})
-	if err := e.Add(f, protocol.FeedOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	e := engineOf(t, f)
 	l := connect(t, r.d, []*npmFeed{n}, e, wire{npmDials: r.rng.IntN(2) == 0, here: protocol.StreamOptions{Feeds: keysOf(f)}})
 	for _, i := range want {
 		var got []byte
 		if goHasClone {
-			c, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			c, cancel := context.WithTimeout(context.Background(), patience)
 			got, err = f.Get(c, i)
 			cancel()
 			if err != nil {
@@ -216,7 +215,7 @@ func (r *round) fetch(t *testing.T, goHasClone bool) {
 			}
 		} else {
 			var a struct{ Value []byte }
-			n.call(t, "get", obj{"index": i, "timeout": 20000}, &a)
+			n.call(t, "get", obj{"index": i}, &a)
 			got = a.Value
 		}
 		if !bytes.Equal(got, r.blocks[i]) {

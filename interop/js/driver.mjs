@@ -8,8 +8,12 @@
 import './polyfill.mjs'
 import readline from 'node:readline'
 import { versions, release, protocolRelease } from './hypercores.mjs'
-import { commands as feedCommands } from './feeds.mjs'
-import { commands as wireCommands } from './wire.mjs'
+import { commands as feedCommands, closeAll, feedStates } from './feeds.mjs'
+import { commands as wireCommands, endAll, connStates } from './wire.mjs'
+
+// The commands that run, by id: [what was asked, since when].
+const running = new Map()
+let asked = 0
 
 const commands = {
   versions: () => ({
@@ -17,6 +21,17 @@ const commands = {
     hypercore: Object.fromEntries(versions.map(v => [v, release(v)])),
     protocol: protocolRelease()
   }),
+  // doing tells what the driver is doing: unanswered commands, connections, feeds with their peers.
+  doing: () => ({
+    commands: [...running.values()].map(([asked, since]) => `${asked} for ${Date.now() - since} ms`),
+    conns: connStates(),
+    feeds: feedStates()
+  }),
+  // reset ends all connections and closes all feeds.
+  async reset () {
+    endAll()
+    await closeAll()
+  },
   ...feedCommands,
   ...wireCommands
 }
@@ -34,11 +49,15 @@ process.on('uncaughtException', err => {
 
 async function run (line) {
   const { id, cmd, ...args } = JSON.parse(line)
+  const number = ++asked
+  running.set(number, [line.slice(0, 200), Date.now()])
   try {
     if (!Object.hasOwn(commands, cmd)) throw new Error(`unknown command ${cmd}`)
     return { id, result: (await commands[cmd](args)) ?? {} }
   } catch (err) {
     return { id, error: String(err?.message || err), code: err?.code }
+  } finally {
+    running.delete(number)
   }
 }
 

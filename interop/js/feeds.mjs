@@ -2,6 +2,7 @@
 import crypto from 'node:crypto'
 import { hypercore, module } from './hypercores.mjs'
 import { block } from './content.mjs'
+import { patience } from './patience.mjs'
 
 const feeds = new Map()
 let nextFeed = 1
@@ -64,6 +65,38 @@ function ready (f) {
   })
 }
 
+// closeAll closes every feed; one that does not close within a second is left to itself.
+export async function closeAll () {
+  const list = [...feeds.values()]
+  feeds.clear()
+  await Promise.all(list.map(f => new Promise(resolve => {
+    const t = setTimeout(resolve, 1000)
+    f.close(() => { clearTimeout(t); resolve() })
+  })))
+}
+
+// feedStates tells what each feed has, waits for, and asked its peers for.
+export function feedStates () {
+  return [...feeds].map(([handle, f]) => ({
+    feed: handle,
+    version: versionOf.get(f),
+    length: f.length,
+    downloaded: f.length < 100000 ? downloadedBlocks(f) : undefined,
+    waiting: f._waiting?.map(w => w.bytes ? `byte ${w.bytes}` : `block ${w.index}`).slice(0, 20),
+    selections: f._selections?.map(s => `${s.start} to ${s.end}${s.hash ? ', hashes' : ''}`).slice(0, 20),
+    peers: f.peers?.map(p => ({
+      remoteLength: p.remoteLength,
+      downloading: p.downloading,
+      remoteDownloading: p.remoteDownloading,
+      remoteWant: p.remoteWant,
+      inflightWants: p.inflightWants,
+      inflight: p.inflightRequests?.map(r => `${r.index}${r.hash ? ', hash' : ''}${r.bytes ? `, byte ${r.bytes}` : ''}, tick ${r.tick}`)
+    }))
+  }))
+}
+
+const versionOf = new WeakMap()
+
 export const commands = {
   // keyPair {seed?} makes an Ed25519 key pair with the crypto of hypercore 6.
   keyPair ({ seed }) {
@@ -84,6 +117,7 @@ export const commands = {
     }
     const handle = nextFeed++
     feeds.set(handle, f)
+    versionOf.set(f, v)
     return { feed: handle, ...describe(f) }
   },
 
@@ -114,7 +148,7 @@ export const commands = {
     return { length: f.length, byteLength: f.byteLength }
   },
 
-  async get ({ feed: h, index, timeout, wait }) {
+  async get ({ feed: h, index, timeout = patience, wait }) {
     return { value: (await call(feed(h), 'get', index, { timeout, wait, valueEncoding: 'binary' })).toString('base64') }
   },
 
@@ -184,14 +218,24 @@ export const commands = {
   },
 
   // download {feed, start, end, linear, hash} waits until the range is here.
-  async download ({ feed: h, start, end, linear, hash, timeout = 20000 }) {
+  async download ({ feed: h, start, end, linear, hash, timeout = patience }) {
     let timer
     const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error(`not complete after ${timeout} ms`)), timeout) })
     await Promise.race([call(feed(h), 'download', { start, end, linear, hash }), late]).finally(() => clearTimeout(timer))
   },
 
+  // untilNode {feed, index} waits until a node of the tree is here: hashes count for no block.
+  async untilNode ({ feed: h, index, timeout = patience }) {
+    const f = feed(h)
+    const end = Date.now() + timeout
+    while (!f.tree.get(index)) {
+      if (Date.now() > end) throw new Error(`no node ${index} after ${timeout} ms`)
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+  },
+
   // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, polling: works for every version alike.
-  async until ({ feed: h, length = 0, blocks = 0, timeout = 20000 }) {
+  async until ({ feed: h, length = 0, blocks = 0, timeout = patience }) {
     const f = feed(h)
     const end = Date.now() + timeout
     const pause = length > 100000 ? 200 : 5 // counting the blocks of a large feed takes a while

@@ -13,6 +13,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { replicate, watch } from './wire.mjs'
+import { patience } from './patience.mjs'
 
 export const protocol = '/hypercore/6.12.0'
 const blake2b256 = 0xb220
@@ -85,7 +86,7 @@ export const commands = {
   },
 
   // p2pConnect {node, addr} dials and waits until identify has told which protocols the other side speaks.
-  async p2pConnect ({ node: h, addr, timeout = 10000 }) {
+  async p2pConnect ({ node: h, addr, timeout = patience }) {
     const n = node(h)
     const c = await n.dial(multiaddr(addr))
     const end = Date.now() + timeout
@@ -114,7 +115,7 @@ export const commands = {
     for await (const e of node(h).services.dht.provide(topic(discoveryKey))) void e // the query runs while it is read
   },
 
-  async p2pFind ({ node: h, discoveryKey, timeout = 20000 }) {
+  async p2pFind ({ node: h, discoveryKey, timeout = patience }) {
     const n = node(h)
     const end = Date.now() + timeout
     while (Date.now() < end) {

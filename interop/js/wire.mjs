@@ -3,6 +3,7 @@ import net from 'node:net'
 import fs from 'node:fs'
 import { module } from './hypercores.mjs'
 import { feed } from './feeds.mjs'
+import { patience } from './patience.mjs'
 
 const servers = new Map()
 const conns = new Map()
@@ -32,17 +33,43 @@ export function replicate (handles, opts) {
   return stream
 }
 
+// endAll cuts every connection and accepts no more.
+export function endAll () {
+  for (const s of servers.values()) s.server.close()
+  servers.clear()
+  for (const c of conns.values()) c.transport.destroy()
+  conns.clear()
+}
+
+// connStates tells how far each connection is that has not ended.
+export function connStates () {
+  return [...conns].filter(([, c]) => !c.ended).map(([handle, c]) => ({
+    conn: handle,
+    first: c.first,
+    error: c.error,
+    bytesIn: c.bytesIn,
+    bytesOut: c.bytesOut,
+    quietIn: Date.now() - c.lastIn,
+    quietOut: Date.now() - c.lastOut,
+    unsent: c.transport.writableLength,
+    paused: c.transport.isPaused?.(),
+    handshake: Boolean(c.stream.remoteId)
+  }))
+}
+
 // watch remembers how a connection ends: its transport is anything that pipes.
 export function watch (stream, transport, record) {
-  const c = { stream, transport, extensions: [], waiters: [], messages: [], bytesIn: 0, bytesOut: 0, first: null, error: null }
+  const c = { stream, transport, extensions: [], waiters: [], messages: [], bytesIn: 0, bytesOut: 0, first: null, error: null, lastIn: Date.now(), lastOut: Date.now() }
   c.done = new Promise(resolve => { c.finish = resolve })
   const log = record ? { in: fs.createWriteStream(record + '.in'), out: fs.createWriteStream(record + '.out') } : null
   transport.on('data', b => {
     c.bytesIn += b.length
+    c.lastIn = Date.now()
     if (log) log.in.write(Buffer.from(b)) // a copy: the protocol decrypts in place
   })
   stream.on('data', b => {
     c.bytesOut += b.length
+    c.lastOut = Date.now()
     if (log) log.out.write(b)
   })
   transport.on('end', () => { c.first ??= 'remote' })
@@ -54,6 +81,7 @@ export function watch (stream, transport, record) {
   transport.on('close', () => {
     c.first ??= 'remote'
     if (!stream.destroyed) stream.destroy()
+    c.ended = true
     if (log) log.in.end(() => log.out.end(c.finish))
     else c.finish()
   })
@@ -81,7 +109,7 @@ function collectExtensions (c, handles) {
   }
 }
 
-async function until (c, ready, what, timeout = 20000) {
+async function until (c, ready, what, timeout = patience) {
   const end = Date.now() + timeout
   while (!ready()) {
     const left = end - Date.now()
@@ -150,7 +178,7 @@ export const commands = {
     })
   },
 
-  async accept ({ server, timeout = 20000 }) {
+  async accept ({ server, timeout = patience }) {
     const s = servers.get(server)
     if (s.queue.length) return { conn: s.queue.shift() }
     return await new Promise((resolve, reject) => {
@@ -199,7 +227,7 @@ export const commands = {
   },
 
   // ended {conn} waits for the transport to close: who ended first, with what error, after how many bytes.
-  async ended ({ conn: h, timeout = 20000 }) {
+  async ended ({ conn: h, timeout = patience }) {
     const c = conn(h)
     let timer
     const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error(`still open after ${timeout} ms`)), timeout) })
