@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 const (
@@ -221,10 +222,21 @@ func (b *bootstrapper) hurry() {
 // BootstrapStatus tells how it stands with one bootstrap peer.
 type BootstrapStatus struct {
 	ID        peer.ID
+	Addrs     []ma.Multiaddr // as configured
 	Connected bool
 	Tried     time.Time // of the last attempt; zero before the first
+	Fails     int       // attempts in a row that failed
 	Err       error     // of the last attempt
+	// Serves: it is connected and answers as a DHT server of the network.
+	Serves bool
+	// Networks are the networks it says it serves, while it is connected:
+	// names that are not ours tell of a mistyped name, none of a node that is
+	// no DHT server at all. At most maxNetworks.
+	Networks []string
 }
+
+// maxNetworks bounds BootstrapStatus.Networks: the names come from the peer.
+const maxNetworks = 8
 
 // status describes the configured peers.
 func (b *bootstrapper) status() []BootstrapStatus {
@@ -233,10 +245,34 @@ func (b *bootstrapper) status() []BootstrapStatus {
 	var out []BootstrapStatus
 	for _, p := range b.peers {
 		if !p.spare {
-			out = append(out, BootstrapStatus{ID: p.info.ID, Connected: connected(b.o.d.host, p.info.ID), Tried: p.tried, Err: p.err})
+			s := BootstrapStatus{ID: p.info.ID, Addrs: p.info.Addrs, Connected: connected(b.o.d.host, p.info.ID), Tried: p.tried, Fails: p.fails, Err: p.err}
+			if s.Connected {
+				s.Networks, s.Serves = b.o.served(p.info.ID)
+			}
+			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// served tells which networks a connected peer says it serves, and whether
+// that of the overlay is among them.
+func (o *overlay) served(id peer.ID) (names []string, ours bool) {
+	protos, err := o.d.host.Peerstore().GetProtocols(id)
+	if err != nil {
+		return nil, false
+	}
+	for _, p := range protos {
+		if p == o.proto {
+			ours = true
+		}
+		name, ok := networkOf(p)
+		if ok && len(names) < maxNetworks && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, ours
 }
 
 // load returns the peers remembered by save.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -79,6 +80,20 @@ func prefix(network string) protocol.ID {
 		return "/ipfs"
 	}
 	return protocol.ID("/hypercore/" + network)
+}
+
+// networkOf returns the name of the network whose DHT a protocol is; false
+// for other protocols and for the DHT of a LAN.
+func networkOf(p protocol.ID) (name string, ok bool) {
+	switch name, isDHT := strings.CutSuffix(string(p), "/kad/1.0.0"); {
+	case !isDHT:
+		return "", false
+	case name == "/ipfs":
+		return NetworkAmino, true
+	default:
+		name, ok = strings.CutPrefix(name, "/hypercore/")
+		return name, ok && networkName.MatchString(name) && name != "lan"
+	}
 }
 
 // lanPrefix is prefix for the overlay of the local network.

@@ -132,6 +132,8 @@ func (s Status) reasons(local bool) (out []string) {
 func (o OverlayStatus) unreachable() (out []string) {
 	for _, b := range o.Bootstrap {
 		switch {
+		case b.Connected && len(b.Networks) > 0 && !b.Serves:
+			out = append(out, fmt.Sprintf("bootstrap peer %s serves network %s, not %s", short(b.ID), strings.Join(b.Networks, ", "), o.Name))
 		case b.Connected:
 			out = append(out, fmt.Sprintf("bootstrap peer %s is connected but does not serve network %s (%s): is the network's name right?", short(b.ID), o.Name, o.Protocol))
 		case b.Err != nil:

@@ -13,11 +13,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
+	bhost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	relayv2 "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -49,7 +51,10 @@ type hosting struct {
 	ours     bool // to be closed
 	loopback bool // sends nothing off the machine
 	punches  bool // hole punching is on
+	assumed  bool // a NAT is taken for granted, see options
 	gate     *gater
+	ports    bhost.NATManager // asks routers for ports; nil: nobody does. Set before the host is
+	punched  punches
 	disc     atomic.Pointer[discovery.Discovery] // set once discovery runs; relays are found there
 }
 
@@ -144,12 +149,13 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 			// and without a relay nobody can reach this node until then. If
 			// the router maps a port, that address is announced beside it.
 			opts = append(opts, libp2p.ForceReachabilityPrivate())
+			hs.assumed = true
 		}
 	}
 	hs.punches = true
-	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching())
+	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched)))
 	if cfg.PortMap != Off {
-		opts = append(opts, libp2p.NATPortMap())
+		opts = append(opts, libp2p.NATManager(hs.mapPorts))
 	}
 	return opts, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	routed "github.com/libp2p/go-libp2p/p2p/host/routed"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -39,6 +40,7 @@ type Node struct {
 	host    host.Host
 	public  host.Host // what Host returns
 	disc    *discovery.Discovery
+	mdns    bool // peers are looked for in the LAN
 	engine  *protocol.Engine
 	store   ds.Batching // nil without Config.Dir
 	born    time.Time
@@ -59,13 +61,6 @@ type Node struct {
 	topics    map[feed.DiscoveryKey]*topic
 	listeners map[*TCPListener]struct{}
 	net       netState
-}
-
-// netState is what the host told about its reachability; Node.mu guards it.
-type netState struct {
-	reachability         network.Reachability
-	nat                  map[network.NATTransportProtocol]network.NATDeviceType
-	reachable, unchecked []ma.Multiaddr
 }
 
 // New starts a node. ctx bounds the start only.
@@ -160,10 +155,10 @@ func (n *Node) discover() (err error) {
 	if n.hosting.loopback {
 		boot = onlyLoopback(boot)
 	}
-	mdns := cfg.MDNS == On || cfg.MDNS == Auto && n.hosting.ours && !n.hosting.gate.public
+	n.mdns = (cfg.MDNS == On || cfg.MDNS == Auto && n.hosting.ours && !n.hosting.gate.public) && !n.hosting.loopback
 	n.disc, err = discovery.New(n.host, discovery.Config{
 		Network: cfg.Network, Bootstrap: boot, Server: cfg.Server,
-		MDNS: mdns && !n.hosting.loopback, Local: n.hosting.loopback,
+		MDNS: n.mdns, Local: n.hosting.loopback,
 		Store: n.store, Routing: cfg.Routing, OnLAN: n.peers.foundLAN,
 	})
 	if err != nil {
@@ -195,7 +190,8 @@ func (n *Node) subscribe() (event.Subscription, error) {
 	sub, err := n.host.EventBus().Subscribe([]any{
 		new(event.EvtLocalAddressesUpdated), new(event.EvtLocalReachabilityChanged),
 		new(event.EvtHostReachableAddrsChanged), new(event.EvtNATDeviceTypeChanged),
-	})
+		new(event.EvtPeerIdentificationCompleted),
+	}, eventbus.BufSize(64), eventbus.Name("hypercore/node"))
 	if err != nil {
 		return nil, fmt.Errorf("node: subscribing to host events: %w", err)
 	}
@@ -212,27 +208,17 @@ func (n *Node) watchHost(sub event.Subscription) {
 			if !ok {
 				return
 			}
+			n.mu.Lock()
+			n.net.learn(e)
+			n.mu.Unlock()
 			switch e := e.(type) {
 			case event.EvtLocalAddressesUpdated:
 				n.peers.moved()
 				n.emit(Event{Type: AddrsChanged})
 			case event.EvtLocalReachabilityChanged:
-				n.mu.Lock()
-				n.net.reachability = e.Reachability
-				n.mu.Unlock()
 				n.emit(Event{Type: ReachabilityChanged, Text: e.Reachability.String()})
 			case event.EvtHostReachableAddrsChanged:
-				n.mu.Lock()
-				n.net.reachable, n.net.unchecked = e.Reachable, e.Unknown
-				n.mu.Unlock()
 				n.emit(Event{Type: ReachabilityChanged, Text: fmt.Sprintf("%d addresses reachable", len(e.Reachable))})
-			case event.EvtNATDeviceTypeChanged:
-				n.mu.Lock()
-				if n.net.nat == nil {
-					n.net.nat = map[network.NATTransportProtocol]network.NATDeviceType{}
-				}
-				n.net.nat[e.TransportProtocol] = e.NatDeviceType
-				n.mu.Unlock()
 			}
 		}
 	}

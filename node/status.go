@@ -6,10 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 // Status describes a node.
@@ -17,26 +20,37 @@ type Status struct {
 	ID           peer.ID
 	Addrs        []ma.Multiaddr // with /p2p/ID
 	Listen       []ma.Multiaddr
-	Loopback     bool     // sends nothing off the machine
-	Reachability string   // "Public", "Private" or "Unknown" (AutoNAT)
-	Reachable    []string // addresses confirmed from outside (AutoNAT v2)
-	NAT          []string // "TCP endpoint-independent", …
-	Relays       []peer.ID
-	Network      string
-	Feeds        int
-	Topics       int
-	Connections  int
-	Streams      int // replication streams
-	In, Out      uint64
+	Loopback     bool // sends nothing off the machine
+	Dials        bool // and listens on nothing
+	Age          time.Duration
+	Reachability string // "Public", "Private" or "Unknown" (AutoNAT v1)
+	// Assumed: Reachability is what the node took for granted at its start,
+	// having no public address of its own, not what AutoNAT found.
+	Assumed bool
+	// Addresses confirmed from outside, refused by outside, and not tried yet
+	// (AutoNAT v2).
+	Reachable, Unreachable, Unchecked []string
+	NATTCP, NATUDP                    NATKind // see Node.NAT
+	PortMap                           PortMap
+	Relays                            []peer.ID // that keep a reservation for this node
+	MDNS                              bool      // peers are looked for in the LAN
+	Network                           string
+	Feeds                             int
+	Topics                            int
+	Connections                       int
+	Streams                           int // replication streams
+	In, Out                           uint64
 }
 
 // Status tells how it stands with the node.
 func (n *Node) Status() Status {
 	s := Status{
 		ID: n.ID(), Addrs: n.Addrs(), Listen: n.host.Network().ListenAddresses(),
-		Loopback: n.hosting.loopback, Network: n.cfg.Network,
-		Connections: len(n.host.Network().Conns()),
+		Loopback: n.hosting.loopback, Network: n.cfg.Network, Age: time.Since(n.born), Assumed: n.hosting.assumed,
+		Connections: len(n.host.Network().Conns()), PortMap: n.portMap(), MDNS: n.mdns,
 	}
+	s.Dials = len(s.Listen) == 0
+	s.NATTCP, s.NATUDP = n.NAT()
 	if s.Network == "" {
 		s.Network = discovery.NetworkAmino
 	}
@@ -62,14 +76,15 @@ func (n *Node) Status() Status {
 	defer n.mu.Unlock()
 	s.Feeds, s.Topics = len(n.feeds), len(n.topics)
 	s.Reachability = n.net.reachability.String()
-	for _, a := range n.net.reachable {
-		s.Reachable = append(s.Reachable, a.String())
-	}
-	for t, d := range n.net.nat {
-		s.NAT = append(s.NAT, t.String()+" "+d.String())
-	}
-	slices.Sort(s.NAT)
+	s.Reachable, s.Unreachable, s.Unchecked = texts(n.net.reachable), texts(n.net.unreachable), texts(n.net.unchecked)
 	return s
+}
+
+func texts(as []ma.Multiaddr) (out []string) {
+	for _, a := range as {
+		out = append(out, a.String())
+	}
+	return out
 }
 
 // JoinStatus tells how it stands with a join.
@@ -86,17 +101,24 @@ type JoinStatus struct {
 // PeerStatus tells how it stands with one peer.
 type PeerStatus struct {
 	ID        peer.ID
-	How       string // "fixed", "mdns", "dht" or "incoming"
-	Addr      ma.Multiaddr
+	How       string         // "fixed", "mdns", "dht" or "incoming"
+	Found     []ma.Multiaddr // the addresses it was found at
+	Addr      ma.Multiaddr   // of the connection that carries the stream, else of the best one
 	Connected bool
-	Relayed   bool
+	Inbound   bool // it has connected to this node
+	Relayed   bool // Addr goes through a relay
 	Limited   bool // relayed by one that carries little
-	Stream    bool // a replication stream is open
+	Punch     Punch
+	Stream    bool          // a replication stream is open
+	Protocol  string        // that it speaks: "/hypercore/replicate/1.0.0" or "/hypercore/6.12.0"
+	Since     time.Duration // age of the stream
 	Dialing   bool
 	Fails     int       // attempts in a row
 	Next      time.Time // of the next attempt
 	Err       error     // of the last attempt, or the end of the last stream
+	Trouble   Trouble   // what kind of error Err is; empty without
 	Refused   time.Time // not welcome before; zero for honest peers
+	Feed      protocol.FeedState
 }
 
 // Status tells how it stands with the join.
@@ -114,6 +136,9 @@ func (j *Join) Status() JoinStatus {
 			continue
 		}
 		p := st.status(j.n, now)
+		if st.link != nil {
+			p.Feed = st.link.stream.FeedState(j.t.dk)
+		}
 		s.Peers = append(s.Peers, p)
 		switch {
 		case p.Connected:
@@ -125,7 +150,7 @@ func (j *Join) Status() JoinStatus {
 			dialing++
 		case p.Err != nil:
 			failed++
-			why[reason(p.Err)]++
+			why[p.Trouble.text(p.Err)]++
 		}
 	}
 	j.n.peers.mu.Unlock()
@@ -147,7 +172,13 @@ func (j *Join) Status() JoinStatus {
 }
 
 func (st *peerState) status(n *Node, now time.Time) PeerStatus {
-	p := PeerStatus{ID: st.id, How: "incoming", Connected: connected(n.host, st.id), Stream: st.link != nil, Dialing: st.redial != nil, Fails: st.fails, Err: st.err}
+	p := PeerStatus{
+		ID: st.id, How: "incoming", Found: slices.Clone(st.addrs), Connected: connected(n.host, st.id), Stream: st.link != nil,
+		Punch: n.hosting.punched.of(st.id), Dialing: st.redial != nil, Fails: st.fails, Err: st.err, Trouble: troubleOf(st.err),
+	}
+	if st.fixed && len(p.Found) == 0 {
+		p.Found = n.host.Peerstore().Addrs(st.id)
+	}
 	switch {
 	case st.fixed:
 		p.How = "fixed"
@@ -156,9 +187,14 @@ func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 	case len(st.topics) > 0:
 		p.How = "dht"
 	}
+	c := bestConn(n.host, st.id)
 	if st.link != nil {
-		p.Addr, p.Relayed = st.link.raw.Conn().RemoteMultiaddr(), st.link.relayed
-		p.Limited = st.link.raw.Conn().Stat().Limited
+		c = st.link.raw.Conn()
+		p.Protocol, p.Since = string(st.link.raw.Protocol()), now.Sub(st.link.opened)
+	}
+	if c != nil {
+		p.Addr, p.Relayed, p.Limited = c.RemoteMultiaddr(), isRelayed(c.RemoteMultiaddr()), c.Stat().Limited
+		p.Inbound = c.Stat().Direction == network.DirInbound
 	}
 	if st.next.After(now) {
 		p.Next = st.next
@@ -181,20 +217,15 @@ func (n *Node) StreamAddr(id peer.ID) ma.Multiaddr {
 	return nil
 }
 
-// reason shortens the error of an attempt to what a person can use.
-func reason(err error) string {
-	text := err.Error()
-	for _, known := range []string{
-		"connection refused", "no route to host", "network is unreachable", "i/o timeout", "context deadline exceeded",
-		"gater disallows connection", "no addresses", "no good addresses", "peer id mismatch", "NO_RESERVATION",
-		"RESOURCE_LIMIT_EXCEEDED", "speaks no replication protocol",
-	} {
-		if strings.Contains(text, known) {
-			return known
+// bestConn is a direct connection to a peer, else one through a relay; nil
+// without any.
+func bestConn(h host.Host, id peer.ID) (best network.Conn) {
+	for _, c := range h.Network().ConnsToPeer(id) {
+		if best == nil || isRelayed(best.RemoteMultiaddr()) && !isRelayed(c.RemoteMultiaddr()) {
+			best = c
 		}
 	}
-	line, _, _ := strings.Cut(text, "\n")
-	return line
+	return best
 }
 
 // most returns the most frequent of counted texts.
