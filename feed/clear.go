@@ -90,6 +90,7 @@ func (f *Feed) forget(start, end uint64) (holes []hole, next uint64, err error) 
 			return holes, start, err
 		}
 		f.image.SetData(from, start, false)
+		f.hidden.forget(from, start)
 		f.note(note{kind: noteCleared, start: from, end: start})
 		f.emit(Cleared{from, start})
 		if n := len(holes); n > 0 && holes[n-1].off+holes[n-1].size == off {

@@ -10,11 +10,15 @@ import (
 	"github.com/go-hypercore/hypercore/store"
 )
 
-// Downloads are not committed one by one: they wait for company, because a crash
-// only costs fetching them again.
+// Downloads are not committed one by one. While nobody waits to hear of them they
+// wait for company, because a crash only costs fetching them again. Else the first
+// is committed at once, so that it can be announced, and what comes meanwhile with
+// the next commit, which leaves the disk as much time for others as the last one
+// took, and the processor at least audienceTime.
 const (
-	lazyBytes = 64 << 20
-	lazyTime  = time.Second
+	lazyBytes    = 64 << 20
+	lazyTime     = time.Second
+	audienceTime = 5 * time.Millisecond
 )
 
 // lazy is the downloads that wait.
@@ -98,6 +102,8 @@ func (f *Feed) due() time.Duration {
 		return -1
 	case f.eager, f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.lazy.since.IsZero():
 		return 0
+	case f.audience:
+		return max(0, time.Until(f.landedAt.Add(min(lazyTime, max(audienceTime, f.took)))))
 	}
 	return max(0, time.Until(f.lazy.since.Add(lazyTime)))
 }
@@ -358,14 +364,13 @@ func (f *Feed) landed(fl *flight, took time.Duration) {
 		f.failed, f.retry = nil, false
 	}
 	f.committed = fl.changes
-	if from, to := f.durable, fl.record.length; to > from {
-		f.durable = to
-		if f.secret != nil {
-			f.announce(from, to)
-		}
+	from, to := f.durable, fl.record.length
+	f.durable = max(from, to)
+	f.reveal(from, to)
+	if to > from {
 		f.emit(Synced{Length: to})
 	}
 	before := len(f.syncs)
 	f.release(nil)
-	f.released, f.took = before-len(f.syncs), took
+	f.released, f.took, f.landedAt = before-len(f.syncs), took, time.Now()
 }

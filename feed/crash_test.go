@@ -28,7 +28,7 @@ import (
 //
 //   - the feed opens, without damage, and an audit finds nothing;
 //   - everything is there that was acknowledged: Sync, Close or a durable Append
-//     returned, or the writer announced or served it;
+//     returned, or the writer or the reader announced or served it;
 //   - the tree hashes of all lengths are what they were, and a reader that had
 //     followed before the crash accepts what the writer appends after it.
 //

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/store"
@@ -117,6 +118,7 @@ func downloads(o order) func(*world, *rand.Rand) {
 			k := min(len(list), 1+r.IntN(4))
 			w.fetch(w.kind.src.last(), list[:k])
 			list = list[k:]
+			w.show(r)
 			w.pause(r)
 		}
 		w.sync()
@@ -129,9 +131,32 @@ func upgrades(w *world, r *rand.Rand) {
 	for _, f := range w.kind.src.feeds {
 		list := shuffled(r, int(f.Len()))
 		w.fetch(f, list[:1+r.IntN(3)])
+		w.show(r)
 		w.pause(r)
 	}
 	w.sync()
+}
+
+// downloadHeard downloads in pieces, each of which has been announced before the
+// next one comes, or is about to be, when the process may be killed.
+func downloadHeard(w *world, r *rand.Rand) {
+	w.open()
+	for list := shuffled(r, len(w.blocks)); len(list) > 0; {
+		k := min(len(list), 1+r.IntN(6))
+		w.fetch(w.kind.src.last(), list[:k])
+		list = list[k:]
+		switch r.IntN(4) {
+		case 0:
+		case 1:
+			runtime.Gosched() // somewhere in a commit
+			w.kill()
+			w.open() // and shows what there is
+		default:
+			w.hear()
+		}
+		w.show(r)
+	}
+	w.hear()
 }
 
 // downloadClears gives up some of what was downloaded, and gets it again.
@@ -142,6 +167,7 @@ func downloadClears(w *world, r *rand.Rand) {
 		w.sync()
 		start := r.Uint64N(uint64(len(w.blocks)))
 		w.clear(start, start+1+r.Uint64N(6))
+		w.show(r)
 		w.pause(r)
 	}
 }
@@ -152,8 +178,9 @@ func (w *world) fetch(from *feed.Feed, list []uint64) {
 	}
 }
 
-// pause may sync, start anew or be killed.
+// pause may sync, start anew or be killed; what is found after it is shown.
 func (w *world) pause(r *rand.Rand) {
+	defer w.show(r)
 	switch r.IntN(6) {
 	case 0:
 		w.sync()

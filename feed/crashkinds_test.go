@@ -23,6 +23,8 @@ type kind struct {
 	run     func(w *world, r *rand.Rand)
 	goOn    func(w *world, r *rand.Rand) // after a crash
 	once    bool                         // crash only once: it is slow
+
+	audience bool // peers wait to hear of what is downloaded
 }
 
 // clone reports whether the feed is somebody else's.
@@ -54,7 +56,8 @@ var kinds = []*kind{
 	{name: "download random", src: clones, run: downloads(shuffled), goOn: fetchRest},
 	{name: "download sparse", options: feed.Options{Sparse: true}, src: clones, run: downloads(few), goOn: fetchSome},
 	{name: "download growing", src: clones, run: upgrades, goOn: fetchRest},
-	{name: "download, clear", options: feed.Options{Sparse: true}, src: clones, run: downloadClears, goOn: fetchSome},
+	{name: "download for others", src: clones, run: downloadHeard, goOn: fetchRest, audience: true},
+	{name: "download, clear", options: feed.Options{Sparse: true}, src: clones, run: downloadClears, goOn: fetchSome, audience: true},
 }
 
 // block makes a block that no other run of the program would make at this place.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -49,6 +50,8 @@ type world struct {
 	mu       sync.Mutex
 	promises []promise
 	since    []int // the operation from which a promise holds
+	heard    chan struct{}
+	clearing [2]uint64 // blocks that are being cleared: what is still said of them does not count
 }
 
 // sight is what a reader had at some moment.
@@ -81,7 +84,7 @@ func attempt(fn func()) (err error) {
 func newWorld(k *kind, disk *store.MemoryStorage, held promise) *world {
 	w := &world{
 		kind: k, rec: storetest.NewCrash(disk), heads: map[uint64]merkle.Hash{},
-		promises: []promise{held}, since: []int{0},
+		promises: []promise{held}, since: []int{0}, heard: make(chan struct{}, 1),
 	}
 	w.disk = w.rec
 	if k.clone() {
@@ -140,18 +143,67 @@ func (w *world) present() (length uint64, have []bool) {
 	return length, have
 }
 
-// The Replicator: what a writer is told to announce is a promise. A reader
-// announces what it can serve; it promises nothing, the writer has it.
+// The Replicator: what is announced is a promise, a writer's and a reader's.
 
 func (w *world) Available(start, end uint64) {
-	if w.kind.clone() {
-		return
-	}
+	w.mu.Lock()
+	gone := w.clearing
+	w.mu.Unlock()
 	have := make([]bool, end)
 	for i := start; i < end; i++ {
-		have[i] = true
+		have[i] = i < gone[0] || i >= gone[1]
 	}
 	w.durable(end, have)
+	select {
+	case w.heard <- struct{}{}:
+	default:
+	}
+}
+
+// hear waits until everything that is here was announced.
+func (w *world) hear() {
+	if w.calm {
+		w.sync() // it may never be
+		return
+	}
+	n := (w.f.Len() + 7) &^ 7
+	for !slices.Equal(w.f.Bitmap(nil, 0, n), w.f.LocalBitmap(nil, 0, n)) {
+		<-w.heard
+	}
+}
+
+// showMap promises what a peer that asks is shown.
+func (w *world) showMap() *bitfield.Bits {
+	var shown bitfield.Bits
+	shown.SetBytes(0, w.f.Bitmap(nil, 0, (w.f.Len()+63)/64*64))
+	have := make([]bool, shown.Len())
+	for i := range have {
+		have[i] = shown.Get(uint64(i))
+	}
+	if len(have) > 0 {
+		w.durable(uint64(len(have)), have)
+	}
+	return &shown
+}
+
+// show is what a peer does that asks a reader for a block.
+func (w *world) show(r *rand.Rand) {
+	shown, n := w.showMap(), w.f.Len()
+	if n == 0 || !w.f.Readable() {
+		return
+	}
+	i := r.Uint64N(n)
+	var p feed.Proof
+	err := w.f.Prove(feed.ProofRequest{Index: i}, nil, &p)
+	switch {
+	case shown.Get(i) && err != nil:
+		failf("block %d is announced, not served: %w", i, err)
+	case !shown.Get(i) && err == nil && w.f.NextUnshown(i) == i:
+		failf("block %d is served, not announced", i)
+	case err == nil:
+		// The signature that was shown is durable.
+		w.promised(func(p *promise) { p.length = max(p.length, i+1) })
+	}
 }
 func (w *world) DemandChanged()      {}
 func (w *world) Cleared(_, _ uint64) {}
@@ -169,6 +221,8 @@ func (w *world) open() {
 	if _, err := f.Attach(w); err != nil {
 		failf("attach: %w", err)
 	}
+	f.SetAudience(w.kind.audience)
+	w.showMap()
 }
 
 // options are those of a program that knows what was promised to it.
@@ -242,10 +296,14 @@ func (w *world) clear(start, end uint64) {
 		for i := start; i < min(end, uint64(len(p.have))); i++ {
 			p.have[i] = false
 		}
+		w.clearing = [2]uint64{start, end}
 	})
 	if err := w.f.Clear(context.Background(), start, end); err != nil {
 		failf("clear: %w", err)
 	}
+	w.mu.Lock()
+	w.clearing = [2]uint64{}
+	w.mu.Unlock()
 }
 
 // learn keeps the tree hashes of the lengths that were signed.

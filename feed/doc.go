@@ -55,7 +55,7 @@
 //  1. A bit is a promise: on disk, the bit of a block is set only after its bytes
 //     and its nodes are durable.
 //  2. A writer never forks itself: a block is announced and served only when it
-//     and its signature are durable. A directory that is behind what was announced
+//     and its signature are durable, which readers hold as well. A directory that is behind what was announced
 //     (a restored backup), or was last written by another node, refuses to append.
 //  3. One door: whatever comes from elsewhere goes through [Feed.Apply] and is
 //     verified before anything is written.

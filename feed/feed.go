@@ -64,7 +64,9 @@ type Feed struct {
 	pend      pending
 	changes   uint64 // counts changes that have to become durable
 	committed uint64 // changes that are
-	durable   uint64 // length up to which a writer serves and announces
+	durable   uint64 // length up to which everything appended is on the disk
+	hidden    hidden // downloaded blocks that are not
+	audience  bool   // peers wait to hear of them
 	announced uint64 // highest length that was ever announced
 	identity  string // of who wrote last
 	eager     bool   // blocks were appended, which are not to wait for company
@@ -75,6 +77,7 @@ type Feed struct {
 	syncs     []syncWait
 	released  int           // how many the last commit has told
 	took      time.Duration // it
+	landedAt  time.Time     // when it ended
 	hurry     uint64        // changes that someone waits for
 	looping   bool          // the committer runs
 	wake      chan struct{}
@@ -214,36 +217,6 @@ func (f *Feed) NextMissing(from uint64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.image.Data.NextClear(from)
-}
-
-// Bitmap appends to dst the n bits from block start on (multiples of 8) as they
-// are announced: of the writer's feed only what is durable. Bit i is the mask
-// 0x80 >> (i mod 8).
-func (f *Feed) Bitmap(dst []byte, start, n uint64) []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	mark := len(dst)
-	dst = f.image.Data.Bytes(dst, start, n)
-	if limit := f.limit(); limit < start+n {
-		bits := dst[mark:]
-		from := max(limit, start) - start
-		for i := from; i < n && i%8 != 0; i++ {
-			bits[i/8] &^= 0x80 >> (i % 8)
-		}
-		clear(bits[min((from+7)/8, uint64(len(bits))):])
-	}
-	return dst
-}
-
-// limit returns the number of blocks that may be shown to peers.
-func (f *Feed) limit() uint64 {
-	switch {
-	case f.draft:
-		return 0
-	case f.secret != nil:
-		return f.durable
-	}
-	return MaxLength
 }
 
 // usable returns why nothing can be done, nil if something can.

@@ -80,6 +80,7 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 		f.cargo.order = f.cargo.order || f.newBlocks
 		f.newBits, f.newBlocks = false, false
 		f.cargo.pages = takePages(f.cargo.pages, f.image)
+		f.hidden.takeOff()
 	}
 	secret := f.secret
 	f.mu.Unlock()

@@ -230,6 +230,9 @@ func TestLinks(t *testing.T) {
 	if d := f.Demand(); len(d.Links) != 0 {
 		t.Errorf("links %v are left", d.Links)
 	}
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
 	for _, i := range []uint64{0, 1, 17, 18, 30, 38} {
 		if b, err := f.Local(i); err != nil || string(b) != string(block(i)) {
 			t.Errorf("block %d: %q, %v", i, b, err)

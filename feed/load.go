@@ -164,7 +164,24 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 			return err
 		}
 	}
+	if f.unsure(s, p) {
+		f.durable = 0 // until the first commit nothing is shown
+	}
 	return f.checkData()
+}
+
+// unsure reports whether what was found may only be in the cache of the operating
+// system. A writer's journal vouches for everything below its length, whether the
+// journal itself is durable or not: what it counts was synced before it was
+// written. A reader's blocks are vouched for by their bits, which may not be.
+func (f *Feed) unsure(s *found, p *plan) bool {
+	switch {
+	case f.opts.ReadOnly:
+		return false
+	case !s.hasJournal, p.foreign, p.sign:
+		return true
+	}
+	return f.secret == nil && f.changes > 0
 }
 
 // doubt has the journal and the bitfield written anew with the first commit: who

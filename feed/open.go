@@ -53,7 +53,7 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tree.trim() // an idle feed keeps little
-	if f.eager || f.repair.Signature {
+	if f.eager || f.durable < f.acc.Len() {
 		f.kick() // what was recovered may be announced when it is committed
 	}
 	return f, nil

@@ -107,7 +107,7 @@ func (f *Feed) place() {
 		if len(f.watchers) > 0 {
 			f.emit(Downloaded{Start: start, End: end, Bytes: uint64(bytes)})
 		}
-		f.announce(start, min(end, f.limit()))
+		f.hidden.add(start, end)
 		f.woke(start, end)
 	}
 	f.newBits, f.newBlocks = true, true

@@ -38,25 +38,13 @@ type ProofRequest struct {
 	Hash bool
 }
 
-// shown are the nodes that may be shown to peers: of the writer's feed, those of
-// the durable length. A proof that reached further would show a signature that a
-// power cut can take back.
-type shown struct {
-	t     *nodes
-	limit uint64 // in blocks
-}
-
-func (s shown) Get(n uint64) bool {
-	return merkle.RightSpan(n) < 2*s.limit && s.t.Get(n)
-}
-
 // Prove answers a request. It fills p.Index, p.Nodes and p.Signature, reusing
 // their memory; the value, if req.Hash is not set, is there for ReadBlock. remote
 // is what this peer was heard to have since the connection began, nil if that is
 // not kept.
 //
 // It fails with ErrNotLocal when the block (with req.Hash: the leaf) is not here
-// or, of the writer's feed, not durable yet.
+// or not durable yet.
 func (f *Feed) Prove(req ProofRequest, remote merkle.MutableBits, p *Proof) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -71,7 +59,7 @@ func (f *Feed) Prove(req ProofRequest, remote merkle.MutableBits, p *Proof) erro
 			return f.nodeError(err)
 		}
 	}
-	if index >= f.limit() || !req.Hash && !f.image.Data.Get(index) {
+	if index >= f.limit() || !req.Hash && (!f.image.Data.Get(index) || f.hidden.has(index)) {
 		return fmt.Errorf("%w: block %d", ErrNotLocal, index)
 	}
 	return f.prove(index, digest, req.Hash, f.limit(), remote, p)

@@ -1,5 +1,7 @@
 package feed
 
+import "github.com/go-hypercore/hypercore/feed/bitfield"
+
 // Replicator fetches for a feed and serves it. Its methods are called one after
 // the other, in the order of the events, without locks held: they may call the
 // feed. They must not block.
@@ -7,7 +9,7 @@ type Replicator interface {
 	// DemandChanged: Demand is different from what it was.
 	DemandChanged()
 	// Available: blocks start to end-1 may be announced and are served. They are
-	// durable, if this is the writer's feed.
+	// durable.
 	Available(start, end uint64)
 	// Cleared: blocks start to end-1 are not here any more.
 	Cleared(start, end uint64)
@@ -28,17 +30,51 @@ const (
 	noteClosed
 )
 
-// note is a call of the Replicator that is due.
+// note is a call of the Replicator that is due. Of the blocks of one commit, which
+// may be many runs, a set is kept, so that a slow Replicator costs no more than it.
 type note struct {
 	kind       noteKind
-	start, end uint64
+	start, end uint64         // if set is nil
+	set        *bitfield.Bits // of blocks that are available
 	err        error
 }
 
-// maxNotes bounds the notes that are merged when the Replicator is slow: beyond
-// it, neighbouring ranges are announced as one, gaps included, and a peer that
-// asks for a gap is told that it is not here.
-const maxNotes = 1024
+// add adds blocks to a note of the same kind; false if it takes another one.
+func (n *note) add(start, end uint64) bool {
+	switch {
+	case n.set != nil:
+	case n.end == start:
+		n.end = end
+		return true
+	case n.kind != noteAvailable:
+		return false
+	default:
+		n.set = new(bitfield.Bits)
+		n.set.SetRange(n.start, n.end, true)
+	}
+	n.set.SetRange(start, end, true)
+	return true
+}
+
+// call makes the call.
+func (n *note) call(r Replicator) {
+	switch n.kind {
+	case noteAvailable:
+		if n.set == nil {
+			r.Available(n.start, n.end)
+			return
+		}
+		for start, ok := n.set.NextSet(0); ok; start, ok = n.set.NextSet(start) {
+			end := n.set.NextClear(start)
+			r.Available(start, end)
+			start = end
+		}
+	case noteCleared:
+		r.Cleared(n.start, n.end)
+	case noteClosed:
+		r.FeedClosed(n.err)
+	}
+}
 
 // Attach makes r the feed's Replicator. Another one must have been detached
 // before. After detach has returned no call starts; one may still be running.
@@ -58,7 +94,7 @@ func (f *Feed) Attach(r Replicator) (detach func(), err error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.repl == r {
-			f.repl, f.outbox = nil, nil
+			f.repl, f.outbox, f.audience = nil, nil, false
 		}
 	}, nil
 }
@@ -74,8 +110,8 @@ func (f *Feed) knownLen() uint64 {
 	return r.KnownLen()
 }
 
-// announce tells peers that those of blocks start to end-1 that are here can be
-// had. mu held.
+// announce tells peers that those of blocks start to end-1 that are here and not
+// hidden can be had. mu held.
 func (f *Feed) announce(start, end uint64) {
 	if f.repl == nil {
 		return
@@ -85,9 +121,11 @@ func (f *Feed) announce(start, end uint64) {
 		if !ok || from >= end {
 			return
 		}
-		to := min(end, f.image.Data.NextClear(from))
-		f.note(note{kind: noteAvailable, start: from, end: to})
-		start = to
+		if start = min(end, f.nextUnshown(from)); start > from {
+			f.note(note{kind: noteAvailable, start: from, end: start})
+		} else {
+			start = max(from+1, f.hidden.end(from))
+		}
 	}
 }
 
@@ -96,11 +134,8 @@ func (f *Feed) note(n note) {
 	if f.repl == nil {
 		return
 	}
-	if k := len(f.outbox); k > 0 {
-		last := &f.outbox[k-1]
-		if last.kind == n.kind && n.kind != noteClosed &&
-			(last.end == n.start || k >= maxNotes && n.kind == noteAvailable) {
-			last.start, last.end = min(last.start, n.start), max(last.end, n.end)
+	if k := len(f.outbox); k > 0 && n.kind != noteClosed {
+		if last := &f.outbox[k-1]; last.kind == n.kind && last.add(n.start, n.end) {
 			return
 		}
 	}
@@ -120,15 +155,8 @@ func (f *Feed) dispatch() {
 		r, demand, notes := f.repl, f.demand, f.outbox
 		f.demand, f.outbox = false, nil
 		f.mu.Unlock()
-		for _, n := range notes {
-			switch n.kind {
-			case noteAvailable:
-				r.Available(n.start, n.end)
-			case noteCleared:
-				r.Cleared(n.start, n.end)
-			case noteClosed:
-				r.FeedClosed(n.err)
-			}
+		for i := range notes {
+			notes[i].call(r)
 		}
 		if demand {
 			r.DemandChanged()

@@ -9,8 +9,8 @@ import (
 // ProveRun answers a request for the n blocks from start on with one proof for all
 // of them. digest and last are the requester's (DigestRun). It fills p.Index,
 // p.Sizes, p.Nodes and p.Signature, reusing their memory; the values are there
-// for ReadBlocks. It fails with ErrNotLocal when one of the blocks is not here or,
-// of the writer's feed, not durable yet.
+// for ReadBlocks. It fails with ErrNotLocal when one of the blocks is not here or
+// not durable yet.
 func (f *Feed) ProveRun(start, n, digest, last uint64, remote merkle.MutableBits, p *Proof) error {
 	if n == 0 || n > merkle.MaxRun || start >= MaxLength {
 		return fmt.Errorf("%w: a run of %d blocks from %d", ErrOutOfBounds, n, start)
@@ -21,7 +21,7 @@ func (f *Feed) ProveRun(start, n, digest, last uint64, remote merkle.MutableBits
 		return err
 	}
 	limit := f.limit()
-	if missing := min(f.image.Data.NextClear(start), limit); missing < start+n {
+	if missing := f.nextUnshown(start); missing < start+n {
 		return fmt.Errorf("%w: block %d", ErrNotLocal, missing)
 	}
 	var buf [merkle.MaxRunNodes]uint64

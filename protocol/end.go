@@ -27,7 +27,7 @@ func (sw *swarm) complete(c *channel) bool {
 	if sw.f.Sparse() {
 		return false // as hypercore 6: the application decides
 	}
-	return sw.f.NextMissing(0) >= max(sw.known.Load(), sw.f.Len())
+	return sw.f.NextUnshown(0) >= max(sw.known.Load(), sw.f.Len())
 }
 
 // onInfo takes what the remote still does.

@@ -304,7 +304,9 @@ func (c *channel) onWant(body []byte) error {
 	if m.Length > regionBlocks {
 		return c.s.blame("want", wire.ErrRange)
 	}
-	c.wanted.Store(true)
+	if !c.wanted.Swap(true) {
+		c.sw.kick()
+	}
 	return c.s.push(job{c: c, kind: jobWant, index: m.Start, n: m.Length})
 }
 

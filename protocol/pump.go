@@ -30,6 +30,7 @@ func (sw *swarm) pump() {
 	sw.asks, sw.runs = sw.asks[:0], sw.runs[:0]
 
 	sw.mu.Lock()
+	sw.listen(length)
 	events := sw.news()
 	if sw.table == nil || sw.closed != nil {
 		ended := sw.takeEnded()

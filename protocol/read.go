@@ -134,8 +134,8 @@ func (c *channel) onUnwant(body []byte) error {
 	if err := wire.ParseUnwant(body, &m); err != nil {
 		return c.s.garbled("unwant", err)
 	}
-	if m.Start == 0 && m.Length == 0 {
-		c.wanted.Store(false)
+	if m.Start == 0 && m.Length == 0 && c.wanted.Swap(false) {
+		c.sw.kick()
 	}
 	return nil
 }

@@ -169,12 +169,9 @@ func (sv *server) do(list []job, i int) bool {
 	return sv.block(j, n)
 }
 
-// settle waits until what was appended just now may be shown. A remote that is
-// not live takes an empty map for all there will ever be, and ends.
+// settle waits until what was appended or downloaded just now may be shown. A
+// remote that is not live takes an empty map for all there will ever be, and ends.
 func (sv *server) settle(c *channel) {
-	if !c.sw.f.Writable() {
-		return
-	}
 	ctx, cancel := context.WithTimeout(sv.ctx, settleTime)
 	defer cancel()
 	// If it fails the map shows what is durable, and Available tells the rest.

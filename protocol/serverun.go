@@ -28,8 +28,8 @@ func (sv *server) blocks(j *job) bool {
 			return sv.noData(c, wire.NoData{Index: at, Length: end - at, Reason: wire.ReasonLater})
 		}
 		// As many as are here, of about the size of the first.
-		here := min(end, f.NextMissing(at)) - min(at, end)
-		if f.NextMissing(at) == at || here == 0 {
+		here := min(end, f.NextUnshown(at)) - min(at, end)
+		if here == 0 {
 			if n := sv.hole(c, at, end); n > 1 {
 				if !sv.noData(c, wire.NoData{Index: at, Length: n, Reason: wire.ReasonNotHere}) {
 					return false

@@ -41,6 +41,7 @@ type swarm struct {
 	halted   bool          // nothing is asked for any more: the feed is frozen
 	resume   time.Duration // nothing is asked for before: storing has failed
 	ended    []*channel    // done, to be closed by pump
+	audience bool          // as the feed was told
 
 	// of the goroutine that pumps
 	demand feed.Demand
@@ -126,7 +127,7 @@ func (sw *swarm) makeTable() {
 	var bits []byte
 	length := sw.f.Len()
 	for start := uint64(0); start < length; start += step {
-		bits = sw.f.Bitmap(bits[:0], start, (min(step, length-start)+7)&^7)
+		bits = sw.f.LocalBitmap(bits[:0], start, (min(step, length-start)+7)&^7)
 		t.HereBits(start, bits)
 	}
 	if st := sw.f.Stats(); st.Length > 0 {
@@ -217,7 +218,11 @@ func (sw *swarm) Available(start, end uint64) {
 			c.announce(start, end)
 		}
 	}
+	ending := sw.ending()
 	sw.mu.Unlock()
+	if ending {
+		sw.kick()
+	}
 }
 
 // Cleared takes back what was announced.
