@@ -59,6 +59,11 @@ type Config struct {
 	Relay RelayLimits
 	// MaxConns bounds connections; 0: from the memory of the machine.
 	MaxConns int
+	// Memory bounds what all replication streams together keep, in bytes, as
+	// they are counted by the engine (protocol.Memory); 0: an eighth of the
+	// machine's memory, from 128 MiB to 4 GiB. What one stream keeps is bounded by
+	// protocol.MaxStreamMemory besides.
+	Memory int64
 	// Host and Routing mount the node on a libp2p host and a DHT (or any
 	// other content routing) of the application, which are not closed. The
 	// fields above then only matter as far as the node would have used them
@@ -111,7 +116,7 @@ func (c Config) check() error {
 			}
 		}
 	}
-	if c.Relay.Data < 0 || c.Relay.Time < 0 || c.MaxConns < 0 {
+	if c.Relay.Data < 0 || c.Relay.Time < 0 || c.MaxConns < 0 || c.Memory < 0 {
 		return errors.New("node: negative limit")
 	}
 	return nil

@@ -45,3 +45,5 @@ func Punched(id peer.ID, events ...*holepunch.Event) Punch {
 	}
 	return p.of(id)
 }
+// Service names the scope of replication streams.
+const Service = service

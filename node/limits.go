@@ -19,16 +19,9 @@ const (
 	// service is the name of the replication streams' scope in the resource
 	// manager.
 	service = "hypercore.replicate"
-	// streamMemory is reserved for each replication stream: what one that is
-	// busy with an honest peer keeps, a slab of 1 MiB that is read into and two
-	// pieces of 512 KiB that are written. An idle one keeps some 30 KiB. A
-	// hostile peer can drive the engine up to protocol.MaxStreamMemory, but has
-	// to keep sending for it and loses the stream; to reserve that much for
-	// everyone would refuse all but some fifteen peers of a machine with 8 GiB, and
-	// refusing the honest is what an attacker wants. So the resource manager
-	// bounds how many streams there are (one is kept per peer), and the engine
-	// what each of them costs at worst.
-	streamMemory = 2 << 20
+	// minMemory and maxMemory bound the eighth of the machine's memory that all
+	// replication streams together may keep unless Config.Memory says it.
+	minMemory, maxMemory = 128 << 20, 4 << 30
 	// streamsPerPeer bounds replication streams of one peer at a time. One is
 	// kept; the others are those being replaced: after simultaneous opens,
 	// after a reconnect that only one side has noticed, from a relay to a
@@ -64,6 +57,14 @@ func (c Config) conns() int {
 	return max(n, minConns)
 }
 
+// memory is what replication streams may keep together, in bytes.
+func (c Config) memory() int64 {
+	if c.Memory > 0 {
+		return c.Memory
+	}
+	return int64(min(max(memory.TotalMemory()/8, minMemory), maxMemory))
+}
+
 // watermarks are the numbers of connections the connection manager trims to
 // and from, below those the resource manager refuses at.
 func (c Config) watermarks() (low, high int) {
@@ -75,18 +76,19 @@ func (c Config) watermarks() (low, high int) {
 }
 
 // resources sizes libp2p's resource manager for one replication stream per
-// peer.
+// peer, and for the memory that all of them may keep; what each keeps is
+// reserved as it grows, see scopeMemory.
 func (c Config) resources(ids []protocol.ID) (network.ResourceManager, error) {
-	conns := c.conns()
+	conns, budget := c.conns(), c.memory()
 	l := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&l)
 	all := rcmgr.BaseLimit{
 		Streams: 2 * conns, StreamsInbound: 2 * conns, StreamsOutbound: 2 * conns,
-		Memory: int64(conns) * (streamMemory + muxMemory),
+		Memory: budget,
 	}
 	one := rcmgr.BaseLimit{
 		Streams: 2 * streamsPerPeer, StreamsInbound: streamsPerPeer, StreamsOutbound: streamsPerPeer,
-		Memory: streamsPerPeer*streamMemory + maxWindow,
+		Memory: peerMemory,
 	}
 	none := rcmgr.BaseLimitIncrease{}
 	for _, id := range ids {
@@ -96,7 +98,14 @@ func (c Config) resources(ids []protocol.ID) (network.ResourceManager, error) {
 	l.AddServiceLimit(service, all, none)
 	l.AddServicePeerLimit(service, one, none)
 	scaled := l.AutoScale()
-	sys := scaled.ToPartialLimitConfig().System
+	was := scaled.ToPartialLimitConfig()
+	sys := was.System
+	up64 := func(have rcmgr.LimitVal64, want int64) rcmgr.LimitVal64 {
+		if have == rcmgr.Unlimited64 || int64(have) >= want {
+			return have
+		}
+		return rcmgr.LimitVal64(want)
+	}
 	up := func(have rcmgr.LimitVal, want int) rcmgr.LimitVal {
 		if have == rcmgr.Unlimited || int(have) >= want {
 			return have
@@ -110,7 +119,11 @@ func (c Config) resources(ids []protocol.ID) (network.ResourceManager, error) {
 		Streams:         up(sys.Streams, 8*conns),
 		StreamsInbound:  up(sys.StreamsInbound, 4*conns),
 		StreamsOutbound: up(sys.StreamsOutbound, 4*conns),
-	}}.Build(scaled)
+		Memory:          up64(sys.Memory, 2*budget+int64(conns)*muxMemory),
+	},
+		PeerDefault: rcmgr.ResourceLimits{Memory: up64(was.PeerDefault.Memory, peerMemory+2*maxWindow)},
+		Stream:      rcmgr.ResourceLimits{Memory: up64(was.Stream.Memory, peerMemory)},
+	}.Build(scaled)
 
 	v4, v6, rates := c.perIP()
 	opts := []rcmgr.Option{

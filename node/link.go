@@ -81,16 +81,13 @@ func keepNew(self, remote peer.ID, oldByUs, newByUs bool, age time.Duration) boo
 	return newByUs == (self < remote)
 }
 
-// reserve puts a stream under the limits of the resource manager; release
-// gives back what it took.
-func reserve(s network.Stream) (release func(), err error) {
+// reserve puts a stream under the limits of the resource manager.
+func (p *peers) reserve(s network.Stream) (scopeMemory, error) {
+	m := scopeMemory{s.Scope(), p.n.hosting.ours}
 	if err := s.Scope().SetService(service); err != nil {
-		return nil, fmt.Errorf("node: %s: %w", service, err)
+		return m, fmt.Errorf("node: %s: %w", service, err)
 	}
-	if err := s.Scope().ReserveMemory(streamMemory, network.ReservationPriorityHigh); err != nil {
-		return nil, fmt.Errorf("node: memory for a stream: %w", err)
-	}
-	return func() { s.Scope().ReleaseMemory(streamMemory) }, nil
+	return m, m.begin()
 }
 
 // handle serves a stream opened by a peer.
@@ -110,7 +107,7 @@ func (p *peers) handle(s network.Stream) {
 // as the link is set: a feed shared before is among it, one shared later finds
 // the link.
 func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
-	release, err := reserve(s)
+	memory, err := p.reserve(s)
 	if err != nil {
 		_ = s.ResetWithError(network.StreamResourceLimitExceeded)
 		return err
@@ -134,7 +131,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 	if err != nil {
 		p.drop(st)
 		p.mu.Unlock()
-		release()
+		memory.end()
 		_ = s.ResetWithError(codeDuplicate)
 		return err
 	}
@@ -144,7 +141,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 	l.stream = p.n.engine.NewStream(metered{s, l, p.n}, protocol.StreamOptions{
 		Dialect: dialect, Initiator: initiator, Feeds: keys,
 		LocalID: []byte(self), RemoteID: []byte(id),
-		Label: id.String(), Limited: s.Conn().Stat().Limited,
+		Label: id.String(), Limited: s.Conn().Stat().Limited, Memory: memory,
 	})
 	l.last.Store(l.opened.UnixNano())
 	st.link = l
@@ -165,7 +162,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 		defer p.n.wg.Done()
 		err := l.stream.Run(ctx)
 		_ = s.Close() // Run has closed it unless it did not begin
-		release()
+		memory.end()
 		cancel(nil)
 		p.ended(st, l, err)
 	}()

@@ -115,10 +115,16 @@ func (l *TCPListener) accept() {
 
 // serveTCP runs the protocol over c until it ends.
 func (n *Node) serveTCP(ctx context.Context, c net.Conn, o protocol.StreamOptions) error {
+	m, done, err := n.serviceMemory()
+	if err != nil {
+		return errors.Join(err, ignoreClosed(c.Close()))
+	}
+	defer done()
+	o.Memory = m
 	s := n.engine.NewStream(counted{c, n}, o)
 	stop := context.AfterFunc(ctx, func() { s.Close(); c.Close() })
 	defer stop()
-	err := s.Run(ctx)
+	err = s.Run(ctx)
 	return errors.Join(err, s.Close(), ignoreClosed(c.Close()))
 }
 

@@ -99,7 +99,7 @@ var askAttacks = []attack{
 		run: flooding(func(b []byte, i uint64) []byte {
 			return wire.AppendHave(b, 0, wire.Have{Start: i * 8193 % (1 << 20), Length: 1})
 		}),
-		held: "maps of one remote take 16 MiB at most",
+		held: "maps of one remote take 8 MiB at most",
 	},
 	{
 		name: "150000 Haves of growing length",

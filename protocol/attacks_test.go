@@ -28,9 +28,9 @@ var attacksTable = flag.Bool("attacks-table", false, "print what TestAttacks mea
 
 const (
 	// attackMemory is what the process may grow by during an attack of one remote: the ceiling that
-	// the engine states, and two of the largest frames, which the attacker itself holds: it lives in
-	// this process too.
-	attackMemory = protocol.MaxStreamMemory + 2*wire.MaxFrame
+	// the engine states, half of it again in garbage before the collector comes, and two of the
+	// largest frames, which the attacker itself holds: it lives in this process too.
+	attackMemory = protocol.MaxStreamMemory*3/2 + 2*wire.MaxFrame
 	// honestBlocks are downloaded meanwhile, about 1.5 MB, and honestTime is how long that may take.
 	honestBlocks = 2000
 	honestTime   = 20 * time.Second
@@ -82,6 +82,7 @@ type result struct {
 	err       error         // why the stream ended, nil if it was held
 	dropped   time.Duration // after this time
 	grown     uint64        // bytes of heap
+	kept      int           // bytes counted for the stream at most
 	honest    time.Duration // the download beside it took
 	honestErr error
 }
@@ -116,7 +117,7 @@ func TestAttacks(t *testing.T) {
 		}
 	}
 	if *attacksTable {
-		fmt.Println("| dialect | attack | the remote | heap grew by | honest download | against none |\n|---|---|---|---|---|---|")
+		fmt.Println("| dialect | attack | the remote | kept for it | heap grew by | honest download | against none |\n|---|---|---|---|---|---|---|")
 		fmt.Println(strings.Join(lines, "\n"))
 	}
 }
@@ -143,6 +144,9 @@ func (a *attack) judge(t *testing.T, d protocol.Dialect, r result) {
 	if r.grown > attackMemory {
 		t.Errorf("the heap grew by %d KiB, the ceiling is %d KiB", r.grown>>10, attackMemory>>10)
 	}
+	if r.kept > protocol.MaxStreamMemory {
+		t.Errorf("%d KiB counted, the ceiling is %d KiB", r.kept>>10, protocol.MaxStreamMemory>>10)
+	}
 	if r.honestErr != nil {
 		t.Error("honest download:", r.honestErr)
 	} else if r.honest > honestTime {
@@ -166,7 +170,8 @@ func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) 
 				w.own.Clear(ctx, i, i+1)
 			}
 		}
-		o := protocol.StreamOptions{Dialect: d, Plain: true, NoUpload: a.noUpload}
+		m := &budget{}
+		o := protocol.StreamOptions{Dialect: d, Plain: true, NoUpload: a.noUpload, Memory: m}
 		x := dial(t, w.b, "evil", o)
 		w.x = x
 		x.r.SetChannels(wire.MaxNativeChannels)
@@ -209,6 +214,10 @@ func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) 
 		r.grown = s.grown()
 		if held {
 			r.err = nil
+		}
+		left, peak, _ := m.state()
+		if r.kept = peak + protocol.MinStreamMemory; left != 0 {
+			t.Errorf("%d bytes are reserved after the end", left)
 		}
 		x.conn.Close()
 		<-ran
@@ -310,7 +319,7 @@ func row(d protocol.Dialect, name, held string, r, base result) string {
 	if r.honestErr != nil {
 		done = "failed"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %.1f MiB | %s | × %.1f |", short(d), name, fate, float64(r.grown)/(1<<20), done, float64(r.honest)/float64(base.honest))
+	return fmt.Sprintf("| %s | %s | %s | %.1f MiB | %.1f MiB | %s | × %.1f |", short(d), name, fate, float64(r.kept)/(1<<20), float64(r.grown)/(1<<20), done, float64(r.honest)/float64(base.honest))
 }
 
 func brief(d time.Duration) string {

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -15,9 +16,14 @@ const (
 	batchBlocks = 2048
 	// arenaNodes is how many nodes are allocated at a time.
 	arenaNodes = 1024
-	// batchCost is what a batch takes besides slabs, about.
+	// batchCost is what a batch takes besides slabs, nodes and sizes, about, and
+	// proofCost what each of its proofs does.
 	batchCost = 16 << 10
+	proofCost = int(unsafe.Sizeof(feed.Proof{}))
 )
+
+// nodeSize is what a node takes.
+const nodeSize = int(unsafe.Sizeof(merkle.Node{}))
 
 // batch is blocks of one channel on their way from the reader to the feed. Their
 // values lie in the slabs, which it holds.
@@ -30,6 +36,8 @@ type batch struct {
 	bytes  int
 	blocks int
 	held   int // bytes of the slabs, each counted once for all batches
+	parsed int // bytes of nodes and sizes
+	taken  int // bytes that the stream's memory counts for it, besides the slabs
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -38,7 +46,10 @@ func (b *batch) full() bool { return b.bytes >= batchBytes || b.blocks >= batchB
 
 // weight is the memory that waits with the batch. It is not that of the values:
 // an answer of a few bytes keeps a slab with a frame of 8 MiB that nobody needs.
-func (b *batch) weight() int64 { return int64(b.held + batchCost) }
+func (b *batch) weight() int64 { return int64(b.held + b.overhead()) }
+
+// overhead is the part of it that is not slabs.
+func (b *batch) overhead() int { return batchCost + b.parsed + len(b.proofs)*proofCost }
 
 // free gives the slabs back, and the batch.
 func (b *batch) free() {
@@ -47,6 +58,9 @@ func (b *batch) free() {
 	}
 	clear(b.slabs)
 	clear(b.proofs)
+	if b.taken > 0 {
+		b.c.s.mem.give(b.taken)
+	}
 	*b = batch{proofs: b.proofs[:0], nodes: b.nodes[:0], sizes: b.sizes[:0], slabs: b.slabs[:0]}
 	batches.Put(b)
 }
@@ -55,12 +69,14 @@ func (b *batch) free() {
 func (b *batch) room(n int) {
 	if cap(b.nodes)-len(b.nodes) < n {
 		b.nodes = make([]merkle.Node, 0, max(arenaNodes, n))
+		b.parsed += cap(b.nodes) * nodeSize
 	}
 }
 
 func (b *batch) roomSizes(n int) {
 	if cap(b.sizes)-len(b.sizes) < n {
 		b.sizes = make([]uint64, 0, 2*n)
+		b.parsed += cap(b.sizes) * 8
 	}
 }
 
@@ -72,6 +88,7 @@ func (s *Stream) into(c *channel) *batch {
 	if s.filling == nil {
 		s.filling = batches.Get().(*batch)
 		s.filling.c = c
+		s.filling.parsed = cap(s.filling.nodes)*nodeSize + cap(s.filling.sizes)*8
 	}
 	b := s.filling
 	slab := s.r.Slab()

@@ -53,7 +53,6 @@ type channel struct {
 
 	// of the serving goroutine
 	marks     bitfield.Bits // nodes the remote has
-	jumps     int           // requests out of order since marks was empty
 	nextBlock uint64        // after the last answer
 	lastBytes uint64        // of the last request by bytes
 	hasShown  bool          // our length was announced
@@ -111,7 +110,8 @@ func (s *Stream) closeChannel(c *channel, tell bool) {
 		return
 	}
 	c.gone = true
-	c.early = nil
+	c.takeEarly()
+	c.s.mem.give(channelCost)
 	if s.channels[c.dk] == c {
 		delete(s.channels, c.dk)
 	}
@@ -153,8 +153,9 @@ func (c *channel) announce(start, end uint64) {
 		return
 	}
 	if len(c.news) == 0 && len(o.control) < maxControl {
-		o.control = wire.AppendHave(o.control, c.local, wire.Have{Start: start, Length: end - start})
-		o.work.Signal()
+		o.put(func(b []byte) []byte {
+			return wire.AppendHave(b, c.local, wire.Have{Start: start, Length: end - start})
+		})
 		return
 	}
 	if n := len(c.news); n > 0 && c.news[n-1].End == start {
@@ -182,7 +183,9 @@ func (c *channel) announceLate() {
 	for len(c.news) > 0 && len(o.control) < maxControl {
 		r := c.news[0]
 		c.news = c.news[1:]
-		o.control = wire.AppendHave(o.control, c.local, wire.Have{Start: r.Start, Length: r.Len()})
+		o.put(func(b []byte) []byte {
+			return wire.AppendHave(b, c.local, wire.Have{Start: r.Start, Length: r.Len()})
+		})
 	}
 	if len(c.news) > 0 {
 		o.late = append(o.late, c)

@@ -25,6 +25,7 @@ func (s *Stream) tick() {
 			return
 		case <-t.C:
 		}
+		s.mem.trim(0)
 		now := time.Now()
 		writing, wrote := s.out.state(now)
 		if writing > writeStall {

@@ -87,6 +87,9 @@ type StreamOptions struct {
 	UserData []byte
 	// NoDownload and NoUpload hold for all feeds of this stream.
 	NoDownload, NoUpload bool
+	// Memory is what the stream's memory is reserved with; nil: it is bounded by
+	// MaxStreamMemory alone. MinStreamMemory are the caller's to reserve first.
+	Memory Memory
 	// Timeout is the time without sending after which a keep-alive goes out; a
 	// remote from which nothing comes for one and a half of it has timed out. 0:
 	// 5 s with V6 (as in hypercore 6), 20 s with Native. Negative: never.
@@ -97,20 +100,15 @@ type StreamOptions struct {
 }
 
 // The bounds. What a remote can make us keep or do is limited by these, see
-// also those of protocol/wire. Together they are MaxStreamMemory at worst.
-
-// MaxStreamMemory is what one remote can make us keep at most, in bytes: 20 MiB
-// received (maxPending and two of the largest frames), 16 MiB of answers, 12 MiB
-// of small messages and one large extension message, 4 MiB of requests, 16 MiB of
-// have-maps, 4 MiB kept for unopened channels, 4 MiB of what it was sent, and the
-// rest of the table. An idle stream keeps about 30 KiB.
-const MaxStreamMemory = 80 << 20
+// also those of protocol/wire, and MaxStreamMemory for all of it together.
 
 const (
 	// maxRequests is how many requests of a remote wait for their turn, over all
 	// its channels. More, and reading stops until some are answered. A peer of
 	// ours has at most maxInFlight outstanding on each feed.
 	maxRequests = 65536
+	// minRequests of them may wait in any case.
+	minRequests = 64
 	// maxInFlight and maxInFlightV6 are how many blocks are asked of a peer for
 	// one feed at a time. npm hypercore keeps a few hundred bytes for each.
 	maxInFlight   = 16384
@@ -142,12 +140,16 @@ const (
 	// maxMaps bounds the have-maps of a remote over all its channels, in bytes as
 	// they are counted in have.go. What it announces beyond is not noted: a remote
 	// whose maps are that ragged on that many feeds is asked for less.
-	maxMaps = 16 << 20
+	maxMaps = 8 << 20
 	// regionMost is the most one region can cost.
 	regionMost = regionBlocks / pageBlocks * pageCost
-	// marksReset is after how many requests out of order it is forgotten what the
-	// remote was sent on a channel. Each may touch a few pages of a kilobyte.
+	// marksReset is after how many requests out of order, over all channels, it is
+	// forgotten what the remote was sent; markCost is what each may take: a few
+	// pages of a kilobyte.
 	marksReset = 1024
+	markCost   = 4 << 10
+	// channelCost is what a channel takes, about.
+	channelCost = 1 << 10
 	// maxWants is how many Wants may be unanswered, as in hypercore 6.
 	maxWants = 16
 	// maxEarly is how many messages are kept for a channel whose feed is not open

@@ -16,6 +16,9 @@ var (
 	ErrTooManyFeeds = errors.New("protocol: too many feeds on one stream")
 	// ErrBacklog: the remote reads too slowly for more extension messages.
 	ErrBacklog = errors.New("protocol: too much is waiting to be sent")
+	// ErrMemory: the stream would need more memory than there is for it, see
+	// Memory and MaxStreamMemory. It is nobody's fault.
+	ErrMemory = errors.New("protocol: no memory for the stream")
 	// ErrNoExtension: the remote does not have the extension, or the feed is not
 	// open on its stream.
 	ErrNoExtension = errors.New("protocol: remote does not have the extension")

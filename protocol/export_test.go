@@ -27,3 +27,6 @@ func Debug(e *Engine, dk [32]byte) string {
 
 // Maps is what the maps of a stream's remote cost.
 func Maps(s *Stream) int64 { return s.maps.Load() }
+
+// MaxMaps is their bound.
+const MaxMaps = maxMaps

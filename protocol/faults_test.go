@@ -107,7 +107,7 @@ func TestRaggedMaps(t *testing.T) {
 			x.send(wire.AppendHave(nil, uint64(i), wire.Have{Length: 1 << 20, HasBitfield: true, Bitfield: ragged}))
 		}
 		time.Sleep(time.Second)
-		if n := protocol.Maps(x.s); n > 16<<20 || n < 15<<20 {
+		if n := protocol.Maps(x.s); n > protocol.MaxMaps || n < protocol.MaxMaps*15/16 {
 			t.Error("maps:", n)
 		}
 		if st := x.s.Stats(); st.Ended || st.Feeds != feeds {

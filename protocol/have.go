@@ -125,6 +125,9 @@ func (c *channel) onHave(body []byte) error {
 	case m.Length <= 1:
 		// The whole map at once: peers before 6.23.
 		c.whole = true
+		for i := range c.regions {
+			c.refund(&c.regions[i])
+		}
 		c.regions = c.regions[:0]
 		for n := range uint64(maxRegions) {
 			c.regions = append(c.regions, region{n: n, answered: true})
@@ -197,13 +200,17 @@ func (c *channel) pay(r *region, bytes int) bool {
 				mixed++
 			}
 		}
-		c.refund(r)
-		r.cost = mixed * pageCost
+		if mixed *= pageCost; mixed < r.cost {
+			c.credit(r.cost - mixed)
+			r.cost = mixed
+		}
 		r.checked = r.cost
-		c.s.maps.Add(int64(r.cost))
 	}
 	bytes = min(bytes, max(0, regionMost-r.cost))
-	if c.s.maps.Add(int64(bytes)) > maxMaps && bytes > 0 {
+	if bytes == 0 {
+		return true
+	}
+	if c.s.maps.Add(int64(bytes)) > maxMaps || c.s.mem.take(bytes) != nil {
 		c.s.maps.Add(-int64(bytes))
 		return false
 	}
@@ -211,9 +218,15 @@ func (c *channel) pay(r *region, bytes int) bool {
 	return true
 }
 
+// credit takes bytes off the account of the remote's maps.
+func (c *channel) credit(bytes int) {
+	c.s.maps.Add(-int64(bytes))
+	c.s.mem.give(bytes)
+}
+
 // refund ends the account of a region. sw.mu held.
 func (c *channel) refund(r *region) {
-	c.s.maps.Add(-int64(r.cost))
+	c.credit(r.cost)
 	r.cost = 0
 }
 
@@ -235,10 +248,14 @@ func (c *channel) setBits(start, length uint64, code []byte) error {
 			case r.Literal != nil:
 				if c.pay(reg, int(b-a)/8+pageCost) {
 					c.peer.HaveBits(a, r.Literal[(a-at)/8:(b-at)/8])
+				} else {
+					c.peer.Forget(a, b) // what was there is paid for no longer
 				}
 			case r.Fill != 0:
 				if c.pay(reg, pageCost) {
 					c.peer.Have(a, b)
+				} else {
+					c.peer.Forget(a, b)
 				}
 			default:
 				c.peer.Forget(a, b)
@@ -311,7 +328,7 @@ func (c *channel) onWant(body []byte) error {
 }
 
 // showMap sends our map of a region. Serving goroutine.
-func (c *channel) showMap(start, length uint64, buf []byte) []byte {
+func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, error) {
 	f := c.sw.f
 	total := f.Len()
 	if !c.hasShown {
@@ -329,14 +346,20 @@ func (c *channel) showMap(start, length uint64, buf []byte) []byte {
 	if n == 0 {
 		n = maxRegions * regionBlocks
 	}
+	blocks := uint64(0)
 	if start < total {
-		buf = f.Bitmap(buf[:0], start, (min(n, total-start)+7)&^7)
-	} else {
-		buf = buf[:0]
+		blocks = (min(n, total-start) + 7) &^ 7
 	}
+	// The map, its code, and the message.
+	size := int(3 * blocks / 8)
+	if err := c.s.mem.await(size); err != nil {
+		return buf, c.s.short("map", err)
+	}
+	defer c.s.mem.give(size)
+	buf = f.Bitmap(buf[:0], start, blocks)
 	code := wire.EncodeRLE([]byte{}, buf)
 	c.send(func(b []byte) []byte {
 		return wire.AppendHave(b, c.local, wire.Have{Start: start, Length: length, Bitfield: code, HasBitfield: true})
 	})
-	return buf
+	return buf, nil
 }

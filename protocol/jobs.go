@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -34,20 +35,27 @@ type job struct {
 
 // jobs are what the remote has asked for, oldest first: a ring.
 type jobs struct {
-	mu     sync.Mutex
-	work   sync.Cond // for the server
-	space  sync.Cond // for the reader
-	buf    []job
-	head   int
-	n      int
-	closed bool
+	mem     *ledger // constant
+	mu      sync.Mutex
+	work    sync.Cond // for the server
+	space   sync.Cond // for the reader
+	buf     []job
+	head    int
+	n       int
+	waits   bool // the reader, for space
+	closed  bool
+	counted int // bytes of the ring that mem counts
 }
 
-func (q *jobs) init() { q.work.L, q.space.L = &q.mu, &q.mu }
+// jobSize is what a job takes in the ring.
+const jobSize = int(unsafe.Sizeof(job{}))
+
+func (q *jobs) init(mem *ledger) { q.mem, q.work.L, q.space.L = mem, &q.mu, &q.mu }
 
 func (q *jobs) close() {
 	q.mu.Lock()
 	q.closed = true
+	q.uncount()
 	q.buf, q.n = nil, 0
 	q.work.Broadcast()
 	q.space.Broadcast()
@@ -64,18 +72,12 @@ func (s *Stream) push(j job) error {
 	q := &s.jobs
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.n >= maxRequests && !q.closed {
+	for !q.closed && (q.n >= maxRequests || q.n == len(q.buf) && !q.grow()) {
+		q.waits = true
 		q.space.Wait()
 	}
 	if q.closed {
 		return nil
-	}
-	if q.n == len(q.buf) {
-		buf := make([]job, max(64, 2*len(q.buf)))
-		for i := range q.n {
-			buf[i] = *q.at(i)
-		}
-		q.buf, q.head = buf, 0
 	}
 	q.n++
 	*q.at(q.n - 1) = j
@@ -83,6 +85,30 @@ func (s *Stream) push(j job) error {
 		q.work.Signal()
 	}
 	return nil
+}
+
+// grow makes the ring larger; false if there is no memory for that and it has to
+// do. mu held.
+func (q *jobs) grow() bool {
+	n := max(minRequests, 2*len(q.buf))
+	if n > minRequests {
+		if q.mem.take(n*jobSize-q.counted) != nil {
+			return false
+		}
+		q.counted = n * jobSize
+	}
+	buf := make([]job, n)
+	for i := range q.n {
+		buf[i] = *q.at(i)
+	}
+	q.buf, q.head = buf, 0
+	return true
+}
+
+// uncount gives back what the ring took. mu held.
+func (q *jobs) uncount() {
+	q.mem.give(q.counted)
+	q.counted = 0
 }
 
 // take moves up to max jobs to dst. It waits for the first; none means the end.
@@ -96,7 +122,6 @@ func (q *jobs) take(dst []job, max int, wait bool) []job {
 	if q.closed {
 		return dst
 	}
-	full := q.n >= maxRequests
 	for ; q.n > 0 && max > 0; max-- {
 		j := q.at(0)
 		dst = append(dst, *j)
@@ -109,9 +134,11 @@ func (q *jobs) take(dst []job, max int, wait bool) []job {
 		}
 	}
 	if q.n == 0 && len(q.buf) > 1024 {
+		q.uncount()
 		q.buf, q.head = nil, 0 // an idle stream holds little memory
 	}
-	if full {
+	if q.waits {
+		q.waits = false
 		q.space.Broadcast()
 	}
 	return dst

@@ -15,6 +15,9 @@ func (s *Stream) channelFor(dk feed.DiscoveryKey) *channel {
 	if c == nil {
 		c = newChannel(s, dk)
 		s.channels[dk] = c
+		if err := s.mem.take(channelCost); err != nil {
+			s.out.starve(err)
+		}
 	}
 	return c
 }
@@ -78,8 +81,7 @@ func (s *Stream) sendFeed(c *channel) {
 			s.out.cipher = wire.NewCipher((*[32]byte)(&c.sw.key), (*[wire.NonceLen]byte)(m.Nonce))
 			s.out.clear = len(frame)
 		}
-		s.out.control = append(s.out.control, frame...)
-		s.out.work.Signal()
+		s.out.put(func(b []byte) []byte { return append(b, frame...) })
 	}
 	s.out.mu.Unlock()
 	if s.o.Dialect == V6 {
@@ -251,6 +253,10 @@ func (s *Stream) onHandshake(body []byte) error {
 	if s.hello != nil {
 		s.mu.Unlock()
 		return nil
+	}
+	if err := s.mem.take(2 * len(body)); err != nil {
+		s.mu.Unlock()
+		return s.short("handshake", err)
 	}
 	m.ID, m.UserData = slices.Clone(m.ID), slices.Clone(m.UserData)
 	s.hello = m

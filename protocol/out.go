@@ -15,6 +15,10 @@ type outbox struct {
 	mu      sync.Mutex
 	work    sync.Cond // for the writer: there is something
 	space   sync.Cond // for the server: a piece was taken
+	mem     *ledger   // constant
+	counted int       // bytes of it for control, spare and what is being written
+	flying  int       // bytes of the control being written
+	short   error     // not nil: no memory for control; the writer ends with it
 	control []byte
 	spare   []byte // the other buffer of the two that control alternates between
 	pieces  []*wire.Slab
@@ -24,35 +28,76 @@ type outbox struct {
 	finish  bool // no more comes: the writer ends when all is written
 	closed  bool
 	target  int       // size of a piece now
+	sending bool      // a piece is being written
 	writing time.Time // when the write under way began, zero if none
 	wrote   time.Time // when the last one ended
 }
 
-func (o *outbox) init() {
+func (o *outbox) init(mem *ledger) {
+	o.mem = mem
 	o.work.L, o.space.L = &o.mu, &o.mu
 	o.target = 64 << 10
 	o.wrote = time.Now()
+}
+
+// account counts the buffers after they have changed. Small messages are not held
+// back here, but by those that look at room; what they take beyond the budget
+// ends the stream. mu held.
+func (o *outbox) account() {
+	n := cap(o.control) + cap(o.spare) + o.flying
+	switch {
+	case n < o.counted:
+		o.mem.give(o.counted - n)
+	case n == o.counted:
+		return
+	default:
+		if err := o.mem.take(n - o.counted); err != nil {
+			o.short = err
+			return
+		}
+	}
+	o.counted = n
+}
+
+// starve ends the stream: there is no memory for what another part has to keep.
+func (o *outbox) starve(err error) {
+	o.mu.Lock()
+	o.short = err
+	o.work.Signal()
+	o.mu.Unlock()
 }
 
 // add appends small messages. fn gets the buffer and returns it longer.
 func (o *outbox) add(fn func([]byte) []byte) {
 	o.mu.Lock()
 	if !o.closed {
-		o.control = fn(o.control)
-		o.work.Signal()
+		o.put(fn)
 	}
 	o.mu.Unlock()
 }
 
-// tryAdd is add unless more than limit bytes wait already.
-func (o *outbox) tryAdd(limit int, fn func([]byte) []byte) bool {
+// put appends. mu held.
+func (o *outbox) put(fn func([]byte) []byte) {
+	o.control = fn(o.control)
+	o.account()
+	o.work.Signal()
+}
+
+// tryAdd is add of about n bytes, unless more than limit wait already or there is
+// no memory for them.
+func (o *outbox) tryAdd(limit, n int, fn func([]byte) []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || len(o.control) > limit {
 		return false
 	}
-	o.control = fn(o.control)
-	o.work.Signal()
+	if n = 2 * (len(o.control) + n); n > cap(o.control) { // it may grow to that
+		if o.mem.take(n) != nil {
+			return false
+		}
+		defer o.mem.give(n)
+	}
+	o.put(fn)
 	return true
 }
 
@@ -67,8 +112,7 @@ func (o *outbox) reply(fn func([]byte) []byte) bool {
 	if len(o.control) > maxControlHard {
 		return false
 	}
-	o.control = fn(o.control)
-	o.work.Signal()
+	o.put(fn)
 	return true
 }
 
@@ -119,6 +163,17 @@ func (o *outbox) await() bool {
 	return !o.closed
 }
 
+// idle waits until nothing is waiting or being written but small messages; false
+// when the stream has ended.
+func (o *outbox) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for (len(o.pieces) > 0 || o.sending) && !o.closed {
+		o.space.Wait()
+	}
+	return !o.closed
+}
+
 // size is how large a piece should be.
 func (o *outbox) size() int {
 	o.mu.Lock()
@@ -142,6 +197,7 @@ func (o *outbox) close() {
 		s.Release()
 	}
 	o.pieces, o.control, o.spare, o.late = nil, nil, nil, nil
+	o.account()
 	o.work.Broadcast()
 	o.space.Broadcast()
 	o.mu.Unlock()
@@ -151,15 +207,19 @@ func (o *outbox) close() {
 func (o *outbox) write(w *wire.Writer) error {
 	for {
 		o.mu.Lock()
-		for len(o.control) == 0 && len(o.pieces) == 0 && !o.closed && !o.finish {
+		for len(o.control) == 0 && len(o.pieces) == 0 && !o.closed && !o.finish && o.short == nil {
 			o.work.Wait()
+		}
+		if o.short != nil {
+			o.mu.Unlock()
+			return o.short
 		}
 		if o.closed || o.finish && len(o.control) == 0 && len(o.pieces) == 0 {
 			o.mu.Unlock()
 			return nil
 		}
 		control := o.control
-		o.control = o.spare[:0]
+		o.control, o.spare, o.flying = o.spare[:0], nil, cap(control)
 		if len(control) >= maxControl {
 			o.space.Broadcast()
 		}
@@ -168,6 +228,7 @@ func (o *outbox) write(w *wire.Writer) error {
 			piece = o.pieces[0]
 			o.pieces[0] = nil
 			o.pieces = append(o.pieces[:0], o.pieces[1:]...)
+			o.sending = true
 			o.space.Signal()
 		}
 		late := o.late
@@ -203,6 +264,12 @@ func (o *outbox) write(w *wire.Writer) error {
 		} else {
 			o.spare = nil
 		}
+		o.flying = 0
+		if o.sending {
+			o.sending = false
+			o.space.Signal()
+		}
+		o.account()
 		if n > 0 {
 			// A piece should take a few milliseconds, so that small messages do not
 			// wait long behind it.

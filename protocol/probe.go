@@ -26,6 +26,8 @@ type probe struct {
 	value []byte // the block that came, nil if none
 	err   error  // what to blame the remote for
 	at    time.Duration
+
+	counted int // bytes of value that the stream's memory counts
 }
 
 // suspect begins a probe. In V6 the remote keeps what digests have claimed, and
@@ -40,7 +42,9 @@ func (sw *swarm) suspect(c *channel, p *feed.Proof, blame error) error {
 	now := sw.now()
 	c.probe = &probe{index: index, err: blame, at: now}
 	if p.Value != nil && p.Sizes == nil {
-		c.probe.value = append([]byte{}, p.Value...)
+		if c.s.mem.take(len(p.Value)) == nil { // else the channel is opened anew if the hash is right
+			c.probe.value, c.probe.counted = append([]byte{}, p.Value...), len(p.Value)
+		}
 	}
 	c.specials = append(c.specials, special{index: index, at: now})
 	sw.mu.Unlock()
@@ -93,10 +97,19 @@ func (sw *swarm) halt() {
 	sw.mu.Lock()
 	sw.halted = true
 	for _, c := range sw.channels {
+		c.dropProbe()
 		c.probe = nil
 	}
 	sw.mu.Unlock()
 	sw.kick()
+}
+
+// dropProbe ends the account of a probe. sw.mu held.
+func (c *channel) dropProbe() {
+	if c.probe != nil {
+		c.s.mem.give(c.probe.counted)
+		c.probe.counted = 0
+	}
 }
 
 // verdict is why the stream of a channel that was found bad ends.

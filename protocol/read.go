@@ -109,16 +109,28 @@ func (s *Stream) onEarly(c *channel, f wire.Frame) error {
 	if len(c.early) == maxEarly || len(f.Body) > earlyBytes {
 		return s.blame("read", ErrUnopened)
 	}
+	if err := s.mem.take(len(f.Body)); err != nil {
+		return s.short("read", err)
+	}
 	f.Body = append([]byte(nil), f.Body...)
 	c.early = append(c.early, f)
 	return nil
 }
 
+// takeEarly returns what was kept, which counts no longer. mu held.
+func (c *channel) takeEarly() []wire.Frame {
+	early := c.early
+	c.early = nil
+	for _, f := range early {
+		c.s.mem.give(len(f.Body))
+	}
+	return early
+}
+
 // wake handles what was kept for a channel that is open now.
 func (s *Stream) wake(c *channel) {
 	s.mu.Lock()
-	early := c.early
-	c.early = nil
+	early := c.takeEarly()
 	s.mu.Unlock()
 	for _, f := range early {
 		if err := s.small(c, f); err != nil {

@@ -43,7 +43,20 @@ func (s *Stream) flush() bool {
 		b.free()
 		return true
 	}
-	for s.pending.Load() > maxPending {
+	weight := b.weight()
+	for {
+		waiting := s.pending.Load()
+		if waiting == 0 {
+			if err := s.mem.await(b.overhead()); err != nil {
+				b.free()
+				s.fail(s.short("read", err))
+				return false
+			}
+			break
+		}
+		if waiting+weight <= maxPending && s.mem.take(b.overhead()) == nil {
+			break
+		}
 		select {
 		case <-s.taken:
 		case <-s.done:
@@ -51,7 +64,8 @@ func (s *Stream) flush() bool {
 			return false
 		}
 	}
-	s.pending.Add(b.weight())
+	b.taken = b.overhead()
+	s.pending.Add(weight)
 	select {
 	case s.inbox <- b:
 		return true
@@ -117,6 +131,7 @@ func (s *Stream) receive(ctx context.Context) {
 				b.blocks += next.blocks
 				size += next.weight()
 				next.slabs = next.slabs[:0]
+				b.taken, next.taken = b.taken+next.taken, 0
 				next.nodes, next.sizes = nil, nil // they are b's now
 				next.free()
 			default:

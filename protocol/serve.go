@@ -36,6 +36,7 @@ type server struct {
 	scratch []byte
 	sizes   []uint64
 	bits    []byte
+	counted int // bytes of these buffers that the stream's memory counts
 	// Blocks read ahead: scratch holds them, sizes tells theirs.
 	ahead struct {
 		c          *channel
@@ -61,6 +62,7 @@ func (s *Stream) serve(ctx context.Context) {
 				return
 			}
 			sv.scratch, sv.bits = trimBuffer(sv.scratch), trimBuffer(sv.bits)
+			sv.account()
 			if list = s.jobs.take(list[:0], jobsAtOnce, true); len(list) == 0 {
 				s.jobs.mu.Lock()
 				closed := s.jobs.closed
@@ -78,7 +80,20 @@ func (s *Stream) serve(ctx context.Context) {
 				return
 			}
 		}
+		sv.account()
 	}
+}
+
+// account counts the buffers, and drops them if there is no memory to keep them.
+func (sv *server) account() {
+	n := cap(sv.scratch) + cap(sv.bits) + 8*cap(sv.sizes)
+	if n > sv.counted && sv.s.mem.take(n-sv.counted) != nil {
+		sv.scratch, sv.bits, sv.sizes, n = nil, nil, nil, 0
+	}
+	if n < sv.counted {
+		sv.s.mem.give(sv.counted - n)
+	}
+	sv.counted = n
 }
 
 // trimBuffer drops a large buffer when it is idle.
@@ -114,7 +129,11 @@ func (sv *server) room(n int) bool {
 		if n > sendBuffer && !sv.s.out.await() {
 			return false
 		}
-		sv.piece = wire.NewSlab(max(sv.target, n))
+		var err error
+		if sv.piece, err = wire.TakeSlab(max(sv.target, n), max(minSendBuffer, n), serving{sv.s}); err != nil {
+			sv.s.fail(sv.s.short("serve", err))
+			return false
+		}
 	}
 	return true
 }
@@ -148,7 +167,11 @@ func (sv *server) do(list []job, i int) bool {
 		if !sv.flush() || !sv.s.out.awaitRoom() {
 			return false
 		}
-		sv.bits = c.showMap(j.index, j.n, sv.bits)
+		var err error
+		if sv.bits, err = c.showMap(j.index, j.n, sv.bits); err != nil {
+			sv.s.fail(err)
+			return false
+		}
 		return true
 	case jobBytes:
 		if j.n == c.lastBytes {
@@ -189,6 +212,7 @@ func (sv *server) hash(j *job) bool {
 	// remote that lost track can ask for everything.
 	var remote merkle.MutableBits
 	if c.s.o.Dialect == V6 {
+		c.claims(j.index)
 		remote = &c.marks
 	}
 	if err := c.sw.f.Prove(req, remote, &sv.proof); err != nil {
@@ -210,6 +234,7 @@ func (sv *server) hash(j *job) bool {
 func (sv *server) block(j *job, n int) bool {
 	c := j.c
 	req := feed.ProofRequest{Index: j.index, Digest: j.digest}
+	c.claims(j.index)
 	if err := c.sw.f.Prove(req, &c.marks, &sv.proof); err != nil {
 		return sv.refuse(c, j.index, j, err)
 	}
@@ -292,13 +317,47 @@ func (sv *server) data(c *channel, p *feed.Proof) bool {
 // every answer in, in order; hypercore 6 may not.
 func (c *channel) remember(start, n uint64) {
 	if start != c.nextBlock {
-		if c.jumps++; c.jumps > marksReset {
-			c.marks.Clear()
-			c.jumps = 0
-		}
+		c.s.marked.jump(c)
 	}
 	c.nextBlock = start + n
 	merkle.MarkRun(everything{}, &c.marks, start, n)
+}
+
+// claims makes room for what the digest of a V6 request is going to mark: a few
+// nodes, in other pages after some thousand blocks even if they come in order.
+func (c *channel) claims(index uint64) {
+	if c.s.o.Dialect != V6 {
+		return
+	}
+	if index != c.nextBlock || index%(pageBlocks/2) == 0 {
+		c.s.marked.jump(c)
+	}
+	c.nextBlock = index + 1
+}
+
+// marked is what a stream remembers of all that it has sent out of order. It
+// belongs to the serving goroutine.
+type marked struct {
+	jumps    int                   // since it was forgotten
+	channels map[*channel]struct{} // with marks from then on
+}
+
+// jump makes room for marks elsewhere, forgetting all when there are too many, or
+// no memory: proofs are longer then.
+func (m *marked) jump(c *channel) {
+	mem := &c.s.mem
+	if m.jumps++; m.jumps > marksReset || mem.take(markCost) != nil {
+		for c := range m.channels {
+			c.marks.Clear()
+		}
+		c.marks.Clear()
+		mem.give((m.jumps - 1) * markCost)
+		*m = marked{}
+	}
+	if m.channels == nil {
+		m.channels = map[*channel]struct{}{}
+	}
+	m.channels[c] = struct{}{}
 }
 
 // everything is a tree of which all nodes are here, as it is below blocks that

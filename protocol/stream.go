@@ -30,6 +30,7 @@ type Stream struct {
 
 	out   outbox
 	jobs  jobs
+	mem   ledger
 	inbox chan *batch
 	r     *wire.Reader
 	w     *wire.Writer
@@ -39,6 +40,9 @@ type Stream struct {
 	filling  *batch
 	counted  *wire.Slab // in the weight of a batch already
 	firstIn  bool       // the remote's first Feed has come
+
+	// of the serving goroutine
+	marked marked
 
 	// of the ticking goroutine
 	heard    uint64 // bytes received at heardAt
@@ -83,10 +87,12 @@ func newStream(e *Engine, conn io.ReadWriteCloser, o StreamOptions) *Stream {
 			s.timeout = 5 * time.Second
 		}
 	}
-	s.out.init()
-	s.jobs.init()
+	s.mem.init(o.Memory, s.done)
+	s.out.init(&s.mem)
+	s.jobs.init(&s.mem)
 	s.r, s.w = wire.NewReader(conn), wire.NewWriter(conn)
 	s.r.SetChannels(s.limit)
+	s.r.SetBudget(reading{s})
 	return s
 }
 
@@ -143,6 +149,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	s.fail(s.read(ctx))
 	wg.Wait()
 	s.r.Close()
+	s.mem.end()
 	s.mu.Lock()
 	err := s.cause
 	s.mu.Unlock()
@@ -198,6 +205,12 @@ func (s *Stream) blame(op string, err error) error {
 
 // connError wraps what the connection says: nobody's fault.
 func (s *Stream) connError(op string, err error) error {
+	switch {
+	case errors.Is(err, ErrMemory):
+		return s.short(op, err)
+	case errors.Is(err, ErrClosed):
+		return ErrClosed
+	}
 	return fmt.Errorf("protocol: %s: connection: %w", op, err)
 }
 

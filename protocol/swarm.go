@@ -146,6 +146,7 @@ func (sw *swarm) leave(c *channel) {
 		return
 	}
 	c.open.Store(false)
+	c.dropProbe()
 	sw.channels = slices.Delete(sw.channels, i, i+1)
 	if c.peer != nil {
 		sw.table.RemovePeer(c.peer)

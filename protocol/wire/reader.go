@@ -31,6 +31,7 @@ type Reader struct {
 
 	// of the goroutine that calls Next
 	channels uint64 // how many there may be
+	budget   Budget // of the slabs, nil for none
 	slab     *Slab
 	buf      []byte // the slab's whole capacity
 	pos      int    // buf[pos:end] has come and is not yet given out
@@ -53,6 +54,10 @@ func NewReader(src io.Reader) *Reader {
 
 // SetChannels changes how many channels there may be: MaxNativeChannels in the native dialect.
 func (r *Reader) SetChannels(n uint64) { r.channels = n }
+
+// SetBudget counts the Reader's slabs with b. What b refuses makes the Reader slower, as it reads
+// into smaller slabs, until it has no room for one more byte of a frame.
+func (r *Reader) SetBudget(b Budget) { r.budget = b }
 
 // Next returns the next frame. Keep-alives and frames of one byte are passed over, as in hypercore
 // 6. At the end of the stream it returns io.EOF, inside a frame io.ErrUnexpectedEOF, errors of the
@@ -129,7 +134,9 @@ func (r *Reader) Close() {
 
 // fill reads once. need is what is known of the length of the frame at pos.
 func (r *Reader) fill(need int) error {
-	r.makeRoom(need)
+	if err := r.makeRoom(need); err != nil {
+		return err
+	}
 	err := r.pending
 	for range emptyReads {
 		if err != nil {
@@ -172,11 +179,11 @@ func (r *Reader) take(n int) {
 
 // makeRoom sees to it that there is room for the frame at pos, or for some more bytes of it: a slab
 // has at most four times the bytes that have come, or twice those of this frame.
-func (r *Reader) makeRoom(need int) {
+func (r *Reader) makeRoom(need int) error {
 	rest := r.buf[r.pos:r.end]
 	fits := need <= len(r.buf)-r.pos
 	if len(rest) > 0 && fits {
-		return
+		return nil
 	}
 	if r.large <= DefaultSlab {
 		r.size = min(r.size, DefaultSlab) // the large frames are over
@@ -188,27 +195,36 @@ func (r *Reader) makeRoom(need int) {
 	case len(rest) > 0:
 	case right && sole:
 		r.pos, r.end = 0, 0
-		return
+		return nil
 	case right && fits && len(r.buf)-r.end >= busyRead:
-		return // others use what was read before
+		return nil // others use what was read before
 	}
 	if need > r.size {
 		r.size = slabSize(min(need, max(2*len(rest), r.size)))
 	}
 	if sole && len(r.buf) == r.size && len(rest) < len(r.buf) {
 		r.pos, r.end = 0, copy(r.buf, rest)
-		return
+		return nil
 	}
-	r.replace(max(r.size, len(rest)+1))
+	return r.replace(r.size, max(len(rest)+1, smallSlab))
 }
 
-// replace takes another slab, with room for size bytes, and moves the bytes from pos to its begin.
-func (r *Reader) replace(size int) {
-	s := NewSlab(size)
+// replace takes another slab, with room for size bytes, or at least for need, and moves the bytes
+// from pos to its begin.
+func (r *Reader) replace(size, need int) error {
+	if r.pos == r.end && r.slab != nil { // nothing to move: it can go first
+		r.slab.Release()
+		r.slab, r.buf, r.pos, r.end = nil, nil, 0, 0
+	}
+	s, err := TakeSlab(size, need, r.budget)
+	if err != nil {
+		return err
+	}
 	buf := s.B[:cap(s.B)]
 	n := copy(buf, r.buf[r.pos:r.end])
 	if r.slab != nil {
 		r.slab.Release()
 	}
 	r.slab, r.buf, r.pos, r.end = s, buf, 0, n
+	return nil
 }

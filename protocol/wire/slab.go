@@ -15,8 +15,37 @@ var slabPools [len(slabSizes)]sync.Pool
 // the slab may use the bytes of those frames from any goroutine, also while the Reader goes on.
 // The writing side uses slabs as buffers that are filled in one goroutine and written in another.
 type Slab struct {
-	B    []byte // the bytes in use; of a Reader's slab, not to be touched by others
-	refs atomic.Int32
+	B      []byte // the bytes in use; of a Reader's slab, not to be touched by others
+	refs   atomic.Int32
+	budget Budget // told when the last holder releases; nil: nobody counts
+}
+
+// Budget counts the memory of slabs. It is called from any goroutine and must not wait in Give.
+type Budget interface {
+	// Take is asked before there is a slab of n bytes. Without must it answers at once, and a
+	// smaller slab is tried if it refuses; with must it may wait for memory, and a refusal ends
+	// what the slab is for with that error.
+	Take(n int, must bool) error
+	// Give is told when a slab of n bytes that Take was asked for is no more.
+	Give(n int)
+}
+
+// TakeSlab is NewSlab with a budget: of want bytes if it allows that, else with room for at least
+// need bytes, for which it may wait.
+func TakeSlab(want, need int, b Budget) (*Slab, error) {
+	if b == nil {
+		return NewSlab(max(want, need)), nil
+	}
+	size := slabSize(max(want, need))
+	if b.Take(size, false) != nil {
+		size = slabSize(need)
+		if err := b.Take(size, true); err != nil {
+			return nil, err
+		}
+	}
+	s := NewSlab(size)
+	s.budget = b
+	return s, nil
 }
 
 // NewSlab returns a slab with room for at least n bytes, length 0 and one holder, the caller.
@@ -61,6 +90,10 @@ func (s *Slab) Retain() { s.refs.Add(1) }
 func (s *Slab) Release() {
 	if s.refs.Add(-1) != 0 {
 		return
+	}
+	if s.budget != nil {
+		s.budget.Give(cap(s.B))
+		s.budget = nil
 	}
 	s.B = s.B[:0]
 	if pool := slabPool(cap(s.B)); pool != nil {
