@@ -45,5 +45,6 @@ func Punched(id peer.ID, events ...*holepunch.Event) Punch {
 	}
 	return p.of(id)
 }
+
 // Service names the scope of replication streams.
 const Service = service
