@@ -3,7 +3,6 @@ package discovery_test
 import (
 	"context"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -19,14 +18,8 @@ import (
 	"github.com/libp2p/go-libp2p"
 
 	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/internal/simtest"
 )
-
-// full tells whether networks are simulated at the size of docs/networks.md,
-// which takes minutes, or small.
-var full = os.Getenv("HYPERCORE_SCALE") == "full"
-
-// roundTrip is that of the simulation.
-const roundTrip = 40 * time.Millisecond
 
 // finder is one node that looks for one topic.
 type finder struct {
@@ -72,7 +65,7 @@ func percentile(sorted []time.Duration, p int) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return float64(sorted[min(len(sorted)-1, len(sorted)*p/100)]) / float64(roundTrip)
+	return float64(sorted[min(len(sorted)-1, len(sorted)*p/100)]) / float64(simtest.RoundTrip)
 }
 
 // A thousand nodes, forty of which are DHT servers and the others behind NATs;
@@ -81,7 +74,7 @@ func percentile(sorted []time.Duration, p int) float64 {
 // nodes that never asked for it.
 func TestThousandNodes(t *testing.T) {
 	nodes, servers, topics, finds := 60, 12, 15, 4
-	if full {
+	if simtest.Full() {
 		nodes, servers, topics, finds = 1000, 40, 200, 20
 	}
 	if testing.Short() {
@@ -145,7 +138,7 @@ func TestThousandNodes(t *testing.T) {
 		for i, m := range all {
 			if i%5 == 4 { // the first four are how the others came in
 				gone[m.ID()] = true
-				s.vanish(m)
+				s.Vanish(m.Host)
 			}
 		}
 		look("a fifth just vanished", clients, func(m member) bool { return !gone[m.ID()] })
@@ -178,7 +171,7 @@ func (r *requests) take() (findNode, addProvider int) {
 // one after the other needs, and announces nothing again when it is restarted.
 func TestThousandsOfFeeds(t *testing.T) {
 	topics, servers, single := 500, 25, 50
-	if full {
+	if simtest.Full() {
 		topics, single = 10_000, 200
 	}
 	if testing.Short() {
@@ -194,7 +187,7 @@ func TestThousandsOfFeeds(t *testing.T) {
 			}
 		}()
 		for i := range servers {
-			h := s.hostAt(i)
+			h := s.Host(simtest.Public(i), lineRate)
 			d, err := dht.New(h, dht.ProtocolPrefix("/hypercore/test"), dht.Mode(dht.ModeServer),
 				dht.BootstrapPeers(boot...), dht.DisableValues(), dht.OnRequestHook(reqs.hook))
 			if err != nil {
@@ -212,7 +205,7 @@ func TestThousandsOfFeeds(t *testing.T) {
 		time.Sleep(30 * time.Second)
 
 		// One after the other.
-		plain, err := dht.New(s.hostAt(servers), dht.ProtocolPrefix("/hypercore/test"), dht.Mode(dht.ModeClient), dht.BootstrapPeers(boot...))
+		plain, err := dht.New(s.Host(simtest.Public(servers), lineRate), dht.ProtocolPrefix("/hypercore/test"), dht.Mode(dht.ModeClient), dht.BootstrapPeers(boot...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +253,7 @@ func TestThousandsOfFeeds(t *testing.T) {
 			t.Error("announcing takes more than a twentieth of the lookups")
 		}
 
-		s.leave(m)
+		m.stop(t)
 		time.Sleep(10 * time.Second)
 		reqs.take()
 		m = start()

@@ -4,124 +4,43 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
-
-	"github.com/libp2p/go-libp2p/x/simlibp2p"
-	"github.com/marcopolo/simnet"
 
 	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/internal/simtest"
 )
 
-// simulation is a network in virtual time; 20 ms each way.
+// simulation is a network in virtual time.
 type simulation struct {
+	*simtest.Network
 	t    *testing.T
-	nw   *simnet.Simnet
-	all  []member
-	bare []host.Host // without a Discovery
 	next int
-
-	mu   sync.Mutex
-	gone map[string]bool // addresses that vanished: nothing arrives from or at them
 }
 
 func simulate(t *testing.T, f func(t *testing.T, s *simulation)) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &simulation{t: t, gone: map[string]bool{}}
-		s.nw = &simnet.Simnet{LatencyFunc: s.latency}
-		s.nw.Start()
-		defer func() {
-			for _, m := range s.all {
-				m.Discovery.Close()
-				m.Host.Close()
-			}
-			for _, h := range s.bare {
-				h.Close()
-			}
-			s.nw.Close()
-		}()
-		f(t, s)
-	})
+	simtest.Run(t, func(t *testing.T, n *simtest.Network) { f(t, &simulation{Network: n, t: t}) })
 }
 
-// latency is for ever for what is to be lost.
-func (s *simulation) latency(p *simnet.Packet) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.gone) > 0 && (s.gone[p.From.String()] || s.gone[p.To.String()]) {
-		return 1000 * time.Hour
-	}
-	return roundTrip / 2
-}
-
-// vanish cuts a member off at once, without a word to anybody.
-func (s *simulation) vanish(m member) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range m.Addrs() {
-		if udp, err := manet.ToNetAddr(udpOnly(a)); err == nil {
-			s.gone[udp.String()] = true
-		}
-	}
-}
-
-// udpOnly is an address without what comes after the port.
-func udpOnly(a ma.Multiaddr) ma.Multiaddr {
-	head, _ := ma.SplitFunc(a, func(c ma.Component) bool { return c.Protocol().Code == ma.P_QUIC_V1 })
-	return head
-}
-
-// leave closes a member.
-func (s *simulation) leave(m member) {
-	s.t.Helper()
-	s.all = slices.DeleteFunc(s.all, func(o member) bool { return o.Host == m.Host })
-	m.stop(s.t)
-}
-
-// host returns a host at an address.
-func (s *simulation) host(ip string, opts ...libp2p.Option) host.Host {
-	s.t.Helper()
-	link := simnet.LinkSettings{BitsPerSecond: 50 * simlibp2p.OneMbps}
-	h, err := libp2p.New(append([]libp2p.Option{
-		libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", ip)),
-		simlibp2p.QUICSimnet(s.nw, simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
-		libp2p.DisableIdentifyAddressDiscovery(), libp2p.ResourceManager(&network.NullResourceManager{}),
-		libp2p.DisableMetrics(), libp2p.DisableRelay()}, opts...)...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return h
-}
-
-// hostAt returns a host without a Discovery, the nth of the public ones.
-func (s *simulation) hostAt(n int) host.Host {
-	s.t.Helper()
-	h := s.host(simnet.IntToPublicIPv4(n).String())
-	s.bare = append(s.bare, h)
-	return h
-}
-
-// joinAt starts the nth of the public members.
-func (s *simulation) joinAt(n int, cfg discovery.Config, opts ...libp2p.Option) member {
-	s.t.Helper()
-	return s.mount(s.host(simnet.IntToPublicIPv4(n).String(), opts...), cfg)
-}
+// lineRate of all members, in Mbit/s.
+const lineRate = 50
 
 // join starts the next member of a subnet.
 func (s *simulation) join(subnet string, cfg discovery.Config) member {
 	s.t.Helper()
 	s.next++
-	return s.mount(s.host(fmt.Sprintf("%s.%d", subnet, s.next)), cfg)
+	return s.mount(s.Host(fmt.Sprintf("%s.%d", subnet, s.next), lineRate), cfg)
+}
+
+// joinAt starts the nth of the public members.
+func (s *simulation) joinAt(n int, cfg discovery.Config, opts ...libp2p.Option) member {
+	s.t.Helper()
+	return s.mount(s.Host(simtest.Public(n), lineRate, opts...), cfg)
 }
 
 func (s *simulation) mount(h host.Host, cfg discovery.Config) member {
@@ -130,9 +49,8 @@ func (s *simulation) mount(h host.Host, cfg discovery.Config) member {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	m := member{h, d}
-	s.all = append(s.all, m)
-	return m
+	s.Defer(func() { d.Close() })
+	return member{h, d}
 }
 
 // Five nodes of a LAN, nothing configured, no way out: mDNS tells each of

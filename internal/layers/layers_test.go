@@ -38,14 +38,15 @@ var layers = map[string][]string{
 	"interop":               {},
 	"lab":                   {},
 	"internal/layers":       {},
+	"internal/simtest":      {}, // for tests of discovery and node
 }
 
 // mayUse lists who may import what lies outside the module. A trailing slash
 // means the path and everything below it.
 var mayUse = map[string][]string{
-	"github.com/libp2p/":     {"discovery", "node", "cmd/hypercore", "examples/byohost", "examples/follow"},
+	"github.com/libp2p/":     {"discovery", "node", "cmd/hypercore", "examples/byohost", "examples/follow", "internal/simtest"},
 	"github.com/spf13/cobra": {"cmd/hypercore"},
-	"testing":                {"store/storetest", "protocol/protocoltest"},
+	"testing":                {"store/storetest", "protocol/protocoltest", "internal/simtest"},
 	"flag":                   {"cmd/hypercore", "examples/quickstart", "examples/follow", "examples/byohost"},
 }
 
