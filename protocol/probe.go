@@ -18,6 +18,8 @@ import (
 //   - it shows another signed history: the feed keeps the evidence and freezes;
 //   - the block that came is right with that proof: the channel is opened anew, so
 //     that the remote forgets what it believed, a limited number of times;
+//   - the proof could not be looked at, because our disk fails: nobody is blamed,
+//     and the feed pauses as after any error of ours;
 //   - anything else, or nothing: the remote is blamed.
 
 // probe is a second look at an invalid proof.
@@ -85,10 +87,18 @@ func (sw *swarm) settle(ctx context.Context, c *channel, p *probe, answer feed.P
 	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
 		sw.halt()
 		return nil
-	case err != nil, c.s.resets.Add(1) > maxResets:
+	case errors.Is(err, feed.ErrInvalidProof):
 		return p.err
+	case err == nil, errors.Is(err, feed.ErrUnlinked):
+		if c.s.resets.Add(1) > maxResets {
+			return p.err
+		}
+		sw.reopen(c)
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	sw.reopen(c)
+	sw.failed(c)
 	return nil
 }
 
