@@ -27,11 +27,6 @@ import (
 )
 
 const (
-	// Frames of 256 KiB carry 20 % more per second than yamux's 64 KiB, and a
-	// first window of 1 MiB fills long paths one round trip earlier.
-	muxFrame    = 256 << 10
-	firstWindow = 1 << 20
-	maxWindow   = 16 << 20 // yamux's own limit
 	// relayBuffer is the copy buffer of the relay service; 64 KiB carry 1.7
 	// times what the default 2 KiB do.
 	relayBuffer = 64 << 10
@@ -100,8 +95,6 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("node: connection manager: %w", err), rm.Close())
 	}
-	mux := *yamux.DefaultTransport
-	mux.MaxMessageSize, mux.InitialStreamWindowSize = muxFrame, firstWindow
 	agent := cfg.UserAgent
 	if agent == "" {
 		agent = "hypercore"
@@ -111,7 +104,7 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 		libp2p.ListenAddrs(listen...),
 		libp2p.DefaultTransports, libp2p.DefaultSecurity, // TCP QUIC WebSocket WebTransport WebRTC; TLS, Noise
 		libp2p.ShareTCPListener(),
-		libp2p.Muxer(yamux.ID, &mux),
+		libp2p.Muxer(yamux.ID, Muxer()),
 		libp2p.ResourceManager(rm), libp2p.ConnectionManager(cm), libp2p.ConnectionGater(hs.gate),
 		libp2p.UserAgent(agent),
 		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(localDial), swarm.WithDialRanker(rank)),

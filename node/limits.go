@@ -121,7 +121,7 @@ func (c Config) resources(ids []protocol.ID) (network.ResourceManager, error) {
 		StreamsOutbound: up(sys.StreamsOutbound, 4*conns),
 		Memory:          up64(sys.Memory, 2*budget+int64(conns)*muxMemory),
 	},
-		PeerDefault: rcmgr.ResourceLimits{Memory: up64(was.PeerDefault.Memory, peerMemory+2*maxWindow)},
+		PeerDefault: rcmgr.ResourceLimits{Memory: up64(was.PeerDefault.Memory, peerMemory+2*muxWindow)},
 		Stream:      rcmgr.ResourceLimits{Memory: up64(was.Stream.Memory, peerMemory)},
 	}.Build(scaled)
 

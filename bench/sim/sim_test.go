@@ -225,11 +225,9 @@ func TestPath(t *testing.T) {
 // pipeHost is a host on pipes with the tuning of the node's own.
 func pipeHost(t *testing.T, nw *pipeNet, i int) host.Host {
 	t.Helper()
-	mux := *yamux.DefaultTransport
-	mux.MaxMessageSize, mux.InitialStreamWindowSize = 256<<10, 1<<20
 	h, err := libp2p.New(
 		libp2p.ListenAddrs(ma.StringCast(fmt.Sprintf("/ip4/1.0.0.%d/tcp/4001", i))),
-		libp2p.Transport(nw.transport), libp2p.Security(libp2ptls.ID, libp2ptls.New), libp2p.Muxer(yamux.ID, &mux),
+		libp2p.Transport(nw.transport), libp2p.Security(libp2ptls.ID, libp2ptls.New), libp2p.Muxer(yamux.ID, node.Muxer()),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(), libp2p.DisableRelay(), libp2p.Ping(false),
 	)
