@@ -178,8 +178,8 @@ func (s shape) madeHere(t *testing.T, d *driver, v string) {
 	auditGo(t, f)
 	closeGo(t, f)
 	if v == "6.22" && length > 8192 {
-		c, err := d.tryOpen(v, dir, npmOpts{})
-		manyPages(t, d, c, err, s.name+" made here", s.parts[0].content)
+		c, err := d.tryOpen(v, copyDir(t, dir), npmOpts{})
+		manyPages(t, d, c, err, length, dirs, s.name+" made here")
 	}
 	s.readByNpm(t, d, v, dir, has, sum)
 }

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -14,16 +15,26 @@ type big struct {
 	blocks uint64
 	batch  int
 	content
+	directories, wire []string // the versions it is run with
 }
 
 var bigs = []big{
-	{"1 GiB in 64 KiB blocks", 16384, 64, content{seed: 9, min: 64 << 10, max: 64 << 10}},
-	{"1,200,000 blocks of 10 to 60 bytes", 1200000, 4000, content{seed: 10, min: 10, max: 60}},
+	{"1 GiB in 64 KiB blocks", 16384, 64, content{seed: 9, min: 64 << 10, max: 64 << 10}, versions, wireVersions},
+	{"1,200,000 blocks of 10 to 60 bytes", 1200000, 4000, content{seed: 10, min: 10, max: 60}, []string{"6", "9"}, []string{"6"}},
 }
 
-// largeVersions are enough for that size: 6.22 and 7 share the files and the wire
-// of 6.
-var largeVersions = []string{"6", "9"}
+// sameAs6 fills the cells of those that have files and wire of 6.26.0, and were not
+// run with this many blocks.
+func (b big) sameAs6(theme, name string, list []string) {
+	for _, v := range versions {
+		if !slices.Contains(list, v) && v != "9" {
+			record(theme, name, v, "not run: files and wire are those of 6.26.0")
+		}
+	}
+	if !slices.Contains(list, "9") {
+		record(theme, name, "9", "another wire")
+	}
+}
 
 // TestLarge moves feeds of real size: directories both ways, and over TCP both
 // ways. It takes minutes and gigabytes: go test ./interop -run Large -large.
@@ -36,7 +47,7 @@ func TestLarge(t *testing.T) {
 	for _, b := range bigs {
 		check := obj{"seed": b.seed, "min": b.min, "max": b.max}
 
-		cases(t, theme, b.name+", directory written by npm", largeVersions, func(t *testing.T, v string) {
+		cases(t, theme, b.name+", directory written by npm", b.directories, func(t *testing.T, v string) {
 			dir := t.TempDir()
 			n := d.open(t, v, dir, npmOpts{})
 			n.generate(t, b.content, b.blocks, b.batch)
@@ -54,12 +65,15 @@ func TestLarge(t *testing.T) {
 			n.close(t)
 		})
 
-		cases(t, theme, b.name+", directory written here", largeVersions, func(t *testing.T, v string) {
+		cases(t, theme, b.name+", directory written here", b.directories, func(t *testing.T, v string) {
 			dir := t.TempDir()
 			f := openGo(t, dir, feed.Options{})
 			generateGo(t, f, b.content, b.blocks, uint64(b.batch))
 			closeGo(t, f)
 			n, err := d.tryOpen(v, dir, npmOpts{})
+			if v == "6.22" {
+				manyPages(t, d, n, err, b.blocks, theme, b.name+", directory written here")
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,9 +89,12 @@ func TestLarge(t *testing.T) {
 			b.here(t, f, b.blocks+1)
 		})
 
+		b.sameAs6(theme, b.name+", directory written by npm", b.directories)
+		b.sameAs6(theme, b.name+", directory written here", b.directories)
+
 		for _, npmSeeds := range []bool{true, false} {
 			way := map[bool]string{true: "npm seeds", false: "npm downloads"}[npmSeeds]
-			cases(t, theme, b.name+", over TCP, "+way, largeVersions[:1], func(t *testing.T, v string) {
+			cases(t, theme, b.name+", over TCP, "+way, b.wire, func(t *testing.T, v string) {
 				var p pair
 				dir := t.TempDir() // of the clone
 				if npmSeeds {
@@ -94,13 +111,13 @@ func TestLarge(t *testing.T) {
 				connect(t, d, []*npmFeed{p.npm}, e, wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(p.go_)}})
 				if npmSeeds {
 					for p.go_.Downloaded(0, 0) < b.blocks {
-						if time.Since(began) > 15*time.Minute {
-							t.Fatalf("%d of %d blocks in 15 minutes", p.go_.Downloaded(0, 0), b.blocks)
+						if t.Failed() {
+							return // the case took too long
 						}
 						time.Sleep(20 * time.Millisecond)
 					}
 				} else {
-					p.npm.call(t, "until", obj{"length": b.blocks, "blocks": b.blocks, "timeout": 15 * 60 * 1000}, nil)
+					p.npm.call(t, "until", obj{"length": b.blocks, "blocks": b.blocks, "timeout": largeLimit.Milliseconds()}, nil)
 				}
 				t.Logf("%d blocks in %v", b.blocks, time.Since(began).Round(time.Millisecond))
 				// The directory of the clone goes to the other side.
@@ -108,7 +125,16 @@ func TestLarge(t *testing.T) {
 					b.here(t, p.go_, b.blocks)
 					p.npm.close(t)
 					closeGo(t, p.go_)
-					clone := d.open(t, v, dir, npmOpts{})
+					clone, err := d.tryOpen(v, dir, npmOpts{})
+					if v == "6.22" {
+						if err != nil || clone.Length != b.blocks {
+							record(theme, b.name+", over TCP, "+way, v, "pass; the clone's directory it misreads, as those of 6.26.0")
+							return
+						}
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
 					if clone.Length != b.blocks {
 						t.Fatalf("npm sees %d blocks in the clone", clone.Length)
 					}
@@ -122,6 +148,7 @@ func TestLarge(t *testing.T) {
 				p.npm.close(t)
 				b.here(t, openGo(t, dir, feed.Options{}), b.blocks)
 			})
+			b.sameAs6(theme, b.name+", over TCP, "+way, b.wire)
 		}
 	}
 }

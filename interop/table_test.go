@@ -36,6 +36,7 @@ var results struct {
 // what came out. A subtest that has nothing to check says why with t.Skip.
 func cases(t *testing.T, theme, name string, list []string, run func(t *testing.T, version string)) {
 	t.Helper()
+	defer others(theme, name, list)
 	t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 		for _, v := range list {
 			t.Run(v, func(t *testing.T) {
@@ -54,6 +55,19 @@ func cases(t *testing.T, theme, name string, list []string, run func(t *testing.
 			})
 		}
 	})
+}
+
+// others fills the cells of versions that a case is not about.
+func others(theme, name string, list []string) {
+	for _, v := range versions {
+		switch {
+		case slices.Contains(list, v):
+		case v == "9" && slices.Equal(list, wireVersions):
+			record(theme, name, v, "another wire")
+		case slices.Equal(list, []string{"9"}):
+			record(theme, name, v, "about 9.12.0")
+		}
+	}
 }
 
 // record sets a cell; the first text stays.
