@@ -58,6 +58,15 @@ func (p pair) same(t *testing.T, npmSeeds bool, length uint64) {
 	sameDigest(t, "here and npm", digestGo(t, p.go_), p.npm.digest(t))
 }
 
+// reader returns how many blocks the reader has.
+func (p pair) reader(t *testing.T, npmSeeds bool) uint64 {
+	t.Helper()
+	if npmSeeds {
+		return p.go_.Downloaded(0, 0)
+	}
+	return p.npm.refresh(t).Downloaded
+}
+
 // append adds blocks at the writer.
 func (p pair) append(t *testing.T, npmSeeds bool, c content, count uint64) {
 	t.Helper()
@@ -133,12 +142,8 @@ func TestWire(t *testing.T) {
 					t.Fatalf("block %d differs", i)
 				}
 			}
-			reader := p.go_.Downloaded(0, 0)
-			if !way.npmSeeds {
-				reader = uint64(p.npm.refresh(t).Downloaded)
-			}
-			if reader != uint64(len(chosen)) {
-				t.Fatalf("%d blocks here, %d were asked for", reader, len(chosen))
+			if got := p.reader(t, way.npmSeeds); got != uint64(len(chosen)) {
+				t.Fatalf("%d blocks here, %d were asked for", got, len(chosen))
 			}
 		})
 
@@ -147,6 +152,7 @@ func TestWire(t *testing.T) {
 			p := newPair(t, d, v, way.npmSeeds, false, c, 400)
 			e := engineOf(t, p.go_)
 			w := wire{npmDials: way.npmDials, here: protocol.StreamOptions{Feeds: keysOf(p.go_)}}
+			middle := 0 // cuts that left something to fetch
 			for _, cut := range []uint64{5, 60, 150} {
 				l := connect(t, d, []*npmFeed{p.npm}, e, w)
 				if way.npmSeeds {
@@ -155,6 +161,12 @@ func TestWire(t *testing.T) {
 					p.npm.until(t, 400, cut)
 				}
 				l.drop(t)
+				if have := p.reader(t, way.npmSeeds); have < 400 {
+					middle++
+				}
+			}
+			if middle == 0 {
+				t.Fatal("no cut was in the middle")
 			}
 			connect(t, d, []*npmFeed{p.npm}, e, w)
 			p.same(t, way.npmSeeds, 400)

@@ -234,6 +234,12 @@ export const commands = {
     }
   },
 
+  // asked {feed, index} tells whether a block is here or a peer was asked for it, and not for its hash alone.
+  asked ({ feed: h, index }) {
+    const f = feed(h)
+    return { asked: f.has(index) || f.peers.some(p => p.inflightRequests.some(r => r.index === index && !r.hash)) }
+  },
+
   // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, polling: works for every version alike.
   async until ({ feed: h, length = 0, blocks = 0, timeout = patience }) {
     const f = feed(h)
