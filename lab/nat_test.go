@@ -22,6 +22,7 @@ type natCase struct {
 	ipv6        bool
 	size        int           // of the feed, in bytes
 	relayed     bool          // there is no other way
+	either      bool          // a direct connection is a matter of luck
 	within      time.Duration // from the start of the clone until the stream is direct
 }
 
@@ -40,9 +41,14 @@ var natCases = []natCase{
 	{name: "QUIC only", seed: side{nat: nat{blocks: "tcp"}}, clone: side{nat: nat{blocks: "tcp"}}, size: 16 * mib, within: directWithin},
 	{name: "the seed is public", seed: side{public: true}, size: 16 * mib, within: directWithin},
 	{name: "the clone is public", clone: side{public: true}, size: 16 * mib, within: directWithin},
+	{name: "the seed's router maps ports (UPnP), the clone's is symmetric", seed: side{nat: nat{upnp: true}}, clone: side{nat: nat{symmetric: true}}, size: 16 * mib, within: 2 * directWithin},
 	{name: "one symmetric", seed: side{nat: nat{symmetric: true}}, boot: []string{"--relay-unlimited"}, size: 4 * mib, relayed: true},
 	{name: "both symmetric, the relay has no limits", seed: side{nat: nat{symmetric: true}}, clone: side{nat: nat{symmetric: true}}, boot: []string{"--relay-unlimited"}, size: 8 * mib, relayed: true},
-	{name: "both routers answer for closed ports", seed: side{nat: nat{answers: true}}, clone: side{nat: nat{answers: true}}, size: 16 * mib, within: directWithin},
+	{name: "both symmetric, the relay carries 16 MiB", seed: side{nat: nat{symmetric: true}}, clone: side{nat: nat{symmetric: true}}, boot: []string{"--relay-data", "16MiB", "--relay-time", "10m"}, size: 8 * mib, relayed: true},
+	// Such a router spoils a punch unless both packets cross on the way, within
+	// 20 ms here.
+	{name: "both routers answer for closed ports", seed: side{nat: nat{answers: true}}, clone: side{nat: nat{answers: true}}, boot: []string{"--relay-unlimited"}, size: 8 * mib, either: true},
+	{name: "IPv6 only", ipv6: true, size: 16 * mib, within: directWithin},
 }
 
 // TestNAT lets two nodes find each other that know the name of a network and
@@ -87,11 +93,14 @@ func (c natCase) run(t *testing.T) []string {
 		return row
 	}
 	direct, ok := cl.first(func(s sample) bool { return s.peers > 0 && !s.relayed })
+	if c.either && (!ok || direct.blocks > 0) {
+		return row
+	}
 	if !ok {
 		t.Fatalf("no direct connection")
 	}
 	row[2], row[3] = seconds(direct.at), "direct, "+transport(direct.addr)
-	if limit := c.within + slack; direct.at > limit {
+	if limit := c.within + slack; !c.either && direct.at > limit {
 		t.Errorf("direct after %v, the limit is %v", direct.at, limit)
 	}
 	if straight < sd.bytes*9/10 {

@@ -80,6 +80,7 @@ type cloning struct {
 type sample struct {
 	at      time.Duration // since it was started
 	blocks  uint64        // that are here
+	twice   uint64        // blocks that came although they were here
 	peers   int
 	relayed bool // all of them
 	addr    string
@@ -105,7 +106,7 @@ func (c *cloning) watch() {
 	for {
 		info, peers, err := c.info(c.key)
 		if err == nil {
-			s := sample{at: time.Since(c.began), blocks: info.Downloaded, peers: len(peers), relayed: len(peers) > 0}
+			s := sample{at: time.Since(c.began), blocks: info.Downloaded, twice: info.Duplicates, peers: len(peers), relayed: len(peers) > 0}
 			for _, p := range peers {
 				s.relayed = s.relayed && p.Relayed
 				s.addr = p.Addr

@@ -45,10 +45,9 @@ func missing() string {
 
 // world is the network of one test.
 type world struct {
-	t     testing.TB
-	id    string // prefix of its namespaces
-	dir   string // short enough for unix sockets below it
-	ended atomic.Bool
+	t   testing.TB
+	id  string // prefix of its namespaces
+	dir string // short enough for unix sockets below it
 }
 
 var worlds atomic.Int64

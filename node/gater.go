@@ -3,9 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -19,41 +19,63 @@ import (
 type gater struct {
 	// Constant.
 	loopback bool // nothing leaves this machine
-	public   bool // every address of this machine is a public one
+	wide     bool // the network reaches over the internet, see Config.wide
 
 	// mu guards the fields below.
 	mu    sync.RWMutex
-	local map[peer.ID]bool // may be dialled in private ranges by a public machine
+	known map[peer.ID]bool // may be dialled at any private address
+	on    attachment       // of this machine
+	until time.Time        // when on is looked at again
 }
 
-func newGater(loopback bool) *gater {
-	public, private := interfaces()
-	return &gater{loopback: loopback, public: public && !private, local: map[peer.ID]bool{}}
+// attachmentFor is how long the addresses of this machine are taken for the
+// same without looking.
+const attachmentFor = 5 * time.Second
+
+func newGater(loopback, wide bool) *gater {
+	return &gater{loopback: loopback, wide: wide, known: map[peer.ID]bool{}}
 }
 
-// allowPrivate lets a public machine dial private addresses of p: it was
-// configured, or found in the local network.
+// allowPrivate lets the private addresses of p be dialled: it was configured,
+// or found in the local network.
 func (g *gater) allowPrivate(p peer.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.local[p] = true
+	g.known[p] = true
 }
 
 func (g *gater) InterceptPeerDial(peer.ID) bool { return true }
 
-// InterceptAddrDial keeps a loopback-only node on the machine, and a node on
-// the open internet from probing private ranges: providers behind a NAT
-// announce such addresses, and hosters take dials to them for an attack.
+// InterceptAddrDial keeps a loopback-only node on the machine, and a node in a
+// network that reaches over the internet from probing private ranges it is not
+// in: providers behind a NAT announce such addresses, anybody can announce any,
+// and hosters take dials to them for an attack.
 func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 	if g.loopback {
 		return manet.IsIPLoopback(a)
 	}
-	if !g.public || !isPrivate(a) {
+	if !g.wide || !isPrivate(a) || isRelayed(a) {
 		return true
 	}
+	raw, err := manet.ToIP(a)
+	if err != nil {
+		return true
+	}
+	ip, ok := netip.AddrFromSlice(raw)
+	if !ok {
+		return false
+	}
 	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.local[p]
+	allowed, fresh := g.known[p] || g.on.reaches(ip.Unmap()), time.Now().Before(g.until)
+	g.mu.RUnlock()
+	if fresh || allowed {
+		return allowed
+	}
+	now := attached() // the machine may have moved
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.on, g.until = now, time.Now().Add(attachmentFor)
+	return g.known[p] || g.on.reaches(ip.Unmap())
 }
 
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
@@ -65,43 +87,6 @@ func (g *gater) InterceptSecured(network.Direction, peer.ID, network.ConnMultiad
 }
 
 func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
-
-// cgnat is the shared address space of carriers (RFC 6598).
-var cgnat = netip.MustParsePrefix("100.64.0.0/10")
-
-func isPrivate(a ma.Multiaddr) bool {
-	raw, err := manet.ToIP(a)
-	if err != nil {
-		return false
-	}
-	ip, ok := netip.AddrFromSlice(raw)
-	ip = ip.Unmap()
-	return ok && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || cgnat.Contains(ip))
-}
-
-// interfaces tells whether this machine has public and private addresses.
-func interfaces() (public, private bool) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return false, false
-	}
-	for _, a := range addrs {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		ip, ok := netip.AddrFromSlice(n.IP)
-		ip = ip.Unmap()
-		switch {
-		case !ok || ip.IsLoopback() || ip.IsLinkLocalUnicast():
-		case ip.IsPrivate() || cgnat.Contains(ip):
-			private = true
-		default:
-			public = true
-		}
-	}
-	return public, private
-}
 
 // localNames is the DNS resolver of a loopback-only node: a question to a
 // name server would leave the machine.

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	bhost "github.com/libp2p/go-libp2p/p2p/host/basic"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -36,6 +39,10 @@ const (
 	connGrace = 30 * time.Second
 	// localDial bounds dials within private ranges and on loopback.
 	localDial = 5 * time.Second
+	// punchTimeout bounds each attempt to reach a peer directly, at its public
+	// address or by a hole punch: libp2p's five seconds are long for a peer
+	// whose firewall lets nobody in, which is tried before a punch is.
+	punchTimeout = 2500 * time.Millisecond
 	// nearUDPDelay is how long TCP has a head start on near addresses.
 	nearUDPDelay = 100 * time.Millisecond
 )
@@ -43,10 +50,11 @@ const (
 // hosting is a libp2p host and what belongs to it.
 type hosting struct {
 	host     host.Host
-	ours     bool // to be closed
-	loopback bool // sends nothing off the machine
-	punches  bool // hole punching is on
-	assumed  bool // a NAT is taken for granted, see options
+	ours     bool                 // to be closed
+	loopback bool                 // sends nothing off the machine
+	punches  bool                 // hole punching is on
+	assumed  bool                 // to be behind a NAT or a firewall, before anybody said so
+	verdict  network.Reachability // on a host that is assumed so; confirmed's own
 	gate     *gater
 	ports    bhost.NATManager // asks routers for ports; nil: nobody does. Set before the host is
 	punched  punches
@@ -63,7 +71,7 @@ func newHost(cfg Config, key crypto.PrivKey) (*hosting, error) {
 		listen = defaultListen(cfg.Dir)
 	}
 	hs := &hosting{ours: true, loopback: loopbackOnly(listen)}
-	hs.gate = newGater(hs.loopback)
+	hs.gate = newGater(hs.loopback, cfg.wide())
 	for _, list := range [][]peer.AddrInfo{cfg.Bootstrap, cfg.Peers} {
 		for _, info := range list {
 			hs.gate.allowPrivate(info.ID)
@@ -137,16 +145,17 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 		opts = append(opts, libp2p.EnableAutoRelayWithPeerSource(hs.relays,
 			autorelay.WithMinCandidates(1), autorelay.WithNumRelays(2),
 			autorelay.WithBootDelay(relayDelay), autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(2*time.Second)))
-		if public, _ := interfaces(); !public && cfg.wide() {
-			// There is a NAT. AutoNAT takes a quarter of a minute to say so,
-			// and without a relay nobody can reach this node until then. If
-			// the router maps a port, that address is announced beside it.
+		if !attached().public4 && cfg.wide() {
+			// There is a NAT, or a firewall as homes have for IPv6. AutoNAT
+			// takes a quarter of a minute to say so, and without a relay nobody
+			// can reach this node until then. If the router maps a port, that
+			// address is announced beside it; see also hosting.confirmed.
+			hs.assumed, hs.verdict = true, network.ReachabilityPrivate
 			opts = append(opts, libp2p.ForceReachabilityPrivate())
-			hs.assumed = true
 		}
 	}
 	hs.punches = true
-	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched)))
+	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched), holepunch.DirectDialTimeout(punchTimeout)))
 	if cfg.PortMap != Off {
 		opts = append(opts, libp2p.NATManager(hs.mapPorts))
 	}
@@ -175,6 +184,33 @@ func rank(addrs []ma.Multiaddr) []network.AddrDelay {
 		out = append(out, d)
 	}
 	return out
+}
+
+// confirmed is told of the addresses of this host that others have reached
+// (AutoNAT v2). A host that was assumed to sit behind a firewall and is reached
+// at an address of its own, not of a router, is a public one: it gives its
+// relays back and serves the DHT. The verdict of AutoNAT v1 is not asked for
+// on such hosts, so nothing speaks against this.
+func (hs *hosting) confirmed(reached []ma.Multiaddr) {
+	if !hs.assumed {
+		return
+	}
+	on := attached()
+	verdict := network.ReachabilityPrivate
+	if slices.ContainsFunc(reached, func(a ma.Multiaddr) bool { return manet.IsPublicAddr(a) && !isRelayed(a) && on.has(a) }) {
+		verdict = network.ReachabilityPublic
+	}
+	if verdict == hs.verdict {
+		return
+	}
+	hs.verdict = verdict
+	e, err := hs.host.EventBus().Emitter(new(event.EvtLocalReachabilityChanged), eventbus.Stateful)
+	if err == nil {
+		err = errors.Join(e.Emit(event.EvtLocalReachabilityChanged{Reachability: verdict}), e.Close())
+	}
+	if err != nil {
+		log.Warnw("reachability not told", "error", err)
+	}
 }
 
 // relays delivers candidates for AutoRelay: peers of the DHT.

@@ -31,10 +31,6 @@ const (
 	// punchPatience is the age of the node until which it waits to learn under
 	// which address others see it, before it connects through a relay.
 	punchPatience = 5 * time.Second
-	// punchRetry is how long a stream stays on a limited relay until another
-	// hole punch is tried, doubling up to 32 times. Relays cut it off after two
-	// minutes anyway.
-	punchRetry = 10 * time.Second
 	// keepAlive is how often a keeper without anything to do looks around.
 	keepAlive = 30 * time.Second
 )
@@ -113,8 +109,8 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 		return move, time.Second
 	case !st.wanted():
 		return nothing, 0
-	case st.link != nil && st.link.initiator && st.link.raw.Conn().Stat().Limited:
-		if left := punchRetry<<min(st.punches, 5) - now.Sub(st.link.opened); left > 0 {
+	case st.link != nil && st.link.initiator && st.link.relayed:
+		if left := repunchAfter(st.link.raw.Conn(), st.punches) - now.Sub(st.link.opened); left > 0 {
 			return rest, left
 		}
 		return repunch, 0
@@ -263,7 +259,7 @@ func (p *peers) awaitPunching(ctx context.Context, id peer.ID) {
 	}
 }
 
-// repunch gives up a limited relay: when the keeper connects again, the peer
+// repunch gives up a relay: when the keeper connects again, the peer
 // tries another hole punch.
 func (p *peers) repunch(st *peerState) {
 	p.mu.Lock()

@@ -141,7 +141,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 	l.stream = p.n.engine.NewStream(metered{s, l, p.n}, protocol.StreamOptions{
 		Dialect: dialect, Initiator: initiator, Feeds: keys,
 		LocalID: []byte(self), RemoteID: []byte(id),
-		Label: id.String(), Limited: s.Conn().Stat().Limited, Memory: memory,
+		Label: id.String(), Limited: poor(s.Conn()), Memory: memory,
 	})
 	l.last.Store(l.opened.UnixNano())
 	st.link = l

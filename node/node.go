@@ -155,7 +155,7 @@ func (n *Node) discover() (err error) {
 	if n.hosting.loopback {
 		boot = onlyLoopback(boot)
 	}
-	n.mdns = (cfg.MDNS == On || cfg.MDNS == Auto && n.hosting.ours && !n.hosting.gate.public) && !n.hosting.loopback
+	n.mdns = (cfg.MDNS == On || cfg.MDNS == Auto && n.hosting.ours && !attached().public4) && !n.hosting.loopback
 	n.disc, err = discovery.New(n.host, discovery.Config{
 		Network: cfg.Network, Bootstrap: boot, Server: cfg.Server,
 		MDNS: n.mdns, Local: n.hosting.loopback,
@@ -219,6 +219,7 @@ func (n *Node) watchHost(sub event.Subscription) {
 				n.emit(Event{Type: ReachabilityChanged, Text: e.Reachability.String()})
 			case event.EvtHostReachableAddrsChanged:
 				n.emit(Event{Type: ReachabilityChanged, Text: fmt.Sprintf("%d addresses reachable", len(e.Reachable))})
+				n.hosting.confirmed(e.Reachable)
 			}
 		}
 	}

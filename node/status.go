@@ -193,7 +193,7 @@ func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 		p.Protocol, p.Since = string(st.link.raw.Protocol()), now.Sub(st.link.opened)
 	}
 	if c != nil {
-		p.Addr, p.Relayed, p.Limited = c.RemoteMultiaddr(), isRelayed(c.RemoteMultiaddr()), c.Stat().Limited
+		p.Addr, p.Relayed, p.Limited = c.RemoteMultiaddr(), isRelayed(c.RemoteMultiaddr()), poor(c)
 		p.Inbound = c.Stat().Direction == network.DirInbound
 	}
 	if st.next.After(now) {
