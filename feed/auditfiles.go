@@ -72,7 +72,7 @@ func (a *auditor) journal() error {
 	if !valid && total > 0 {
 		a.problem(journalName, 0, "no slot is valid")
 	}
-	if !isZero(b[slotSize:slotStride]) || total > int64(len(b)) {
+	if !isZero(b[slotSize:slotStride]) || total > redoStart+redoBytes {
 		a.note(journalName, slotSize, "there is something outside of the slots")
 	}
 	return nil

@@ -158,6 +158,11 @@ func (f *Feed) gather() {
 //     in 4, so that Sync means what it says, and in two steps, first the tree bits,
 //     then the data bits: a page that is torn in the middle, or one page of two,
 //     never marks a block without the nodes that prove it.
+//   - A small commit has an entry in the journal instead of 2 and 3 (redo.go), and
+//     the sync of that is its commit point. Before it, the entry is torn and what
+//     was written is as during 1. After it Open appends what the entries hold,
+//     whatever the other files have of it: they are synced with the next slot, and
+//     only then the room of the entries is used again.
 //
 // A failed write is kept and tried again; a failed sync makes the feed read only
 // until it is opened anew, when recovery writes again whatever it takes over.
@@ -175,16 +180,24 @@ func (f *Feed) commit(final bool) error {
 	if err != nil {
 		return f.fail(err, true)
 	}
-	if err := f.sync(); err != nil { // 2
-		return f.fail(err, false)
+	if fl.entry != nil && !final {
+		err = f.commitEntry(fl) // instead of 2 and 3
+	} else {
+		if err := f.sync(); err != nil { // 2
+			return f.fail(err, false)
+		}
+		err = f.commitJournal(fl.record, final && !f.bitsOpen && len(load.pages) == 0) // 3
 	}
-	if err := f.commitJournal(fl.record, final && !f.bitsOpen && len(load.pages) == 0); err != nil { // 3
+	if err != nil {
 		f.putBack(load)
 		return err
 	}
 	// The commit point: the length counts.
 	if err := f.commitBits(fl.record, load, final); err != nil { // 4
 		return err
+	}
+	if final {
+		f.dropEntries()
 	}
 	f.landed(fl, time.Since(start)) // 5
 	f.dispatch()
@@ -299,6 +312,7 @@ func (f *Feed) commitJournal(r record, allBits bool) error {
 		}
 	}
 	f.journal, f.doubtful = r, false
+	f.redo.restart(&r)
 	return nil
 }
 

@@ -41,6 +41,7 @@ type Feed struct {
 	doubtful bool   // ... but perhaps only in the cache of the operating system
 	bitsOpen bool   // the bitfield has writes that were not synced
 	bitsLen  uint64 // the bitfield was synced with everything up to this length
+	redo     redo   // entries of the journal after that
 
 	// mu guards everything below. It is never held over a call to the outside,
 	// and over file reads only for tree nodes that are not cached.

@@ -19,6 +19,7 @@ type flight struct {
 	runs    []run // of tree
 	chunks  []*chunk
 	sigs    []sigRecord
+	entry   []byte // of the journal, if that is enough; good until the next flight
 }
 
 // cargo is what the next commit does after its sync. Guarded by flushMu.
@@ -86,6 +87,9 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 	f.mu.Unlock()
 
 	sign(secret, fl.sigs, f.opts.Durability == AppendDurable)
+	if pages {
+		fl.entry = f.entryFor(fl)
+	}
 	return fl, f.write(fl)
 }
 

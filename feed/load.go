@@ -81,6 +81,7 @@ type plan struct {
 	foreign bool   // other software wrote it last
 	tail    bool   // appends beyond the length may count
 	cut     bool   // signatures beyond the length do not
+	entries []entry
 }
 
 // carryOut follows the plan.
@@ -132,6 +133,11 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	}
 	if !s.hasJournal || p.foreign {
 		if err := f.findLinks(ctx); err != nil {
+			return err
+		}
+	}
+	if f.damage == nil {
+		if err := f.replay(p.entries); err != nil {
 			return err
 		}
 	}

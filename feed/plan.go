@@ -11,6 +11,13 @@ import (
 func (f *Feed) planJournal(s *found, p *plan) error {
 	j := &s.journal
 	p.tail = f.secret != nil || f.draft
+	entries, err := f.readEntries(j)
+	if err != nil {
+		return err
+	}
+	if p.byBits <= entriesEnd(j, entries) {
+		p.byBits = min(p.byBits, j.length) // those of the entries are set again
+	}
 	if p.byBits > j.length {
 		// Bits are written after the journal, so it was not us. Take it if it is
 		// signed.
@@ -44,7 +51,7 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 	default:
 		return f.planBehind(s, p)
 	}
-	p.take = c
+	p.take, p.entries = c, entries
 	p.cut = true
 	p.from = min(j.bits, j.length)
 	// A bitfield that is not there, is cut, or marks other nodes than it should up
