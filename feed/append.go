@@ -145,9 +145,13 @@ func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied b
 	}
 	end := f.acc.Len()
 	f.image.SetData(first, end, true)
-	f.hash = f.acc.TreeHash()
-	if !f.draft {
-		f.sigs.add(sigRecord{length: end, hash: f.hash, own: true})
+	f.hash = merkle.Hash{}
+	switch {
+	case f.draft:
+	case f.opts.Durability == AppendDurable: // one signature for all until the next commit
+		f.sigs.move(end)
+	default:
+		f.sigs.add(sigRecord{length: end, hash: f.treeHash(), own: true})
 	}
 	if f.opts.Identity != "" {
 		f.identity = f.opts.Identity
@@ -161,6 +165,14 @@ func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied b
 	f.progressed()
 	f.lengthened()
 	return first, f.changes, nil
+}
+
+// treeHash returns the tree hash of the feed as it is. mu held.
+func (f *Feed) treeHash() merkle.Hash {
+	if f.hash == (merkle.Hash{}) {
+		f.hash = f.acc.TreeHash()
+	}
+	return f.hash
 }
 
 // hashBlocks computes the leaves of blocks, without their numbers.

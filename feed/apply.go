@@ -293,7 +293,7 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 		return &ProofError{Index: p.Index, Reason: fmt.Sprintf("length %d; feeds have at most %d blocks here", res.Length, uint64(MaxLength))}
 	}
 	// A signature is checked once for each length.
-	known := res.Length == f.acc.Len() && res.TreeHash == f.hash && res.Length > 0 && !f.unsigned
+	known := res.Length == f.acc.Len() && res.TreeHash == f.treeHash() && res.Length > 0 && !f.unsigned
 	static := false
 	if !known {
 		switch {
@@ -318,6 +318,7 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 	if known {
 		return nil
 	}
+	f.sigs.seal(f.treeHash())
 	if static {
 		f.static = true
 	} else if res.Length >= old || len(res.Unproven) > 0 && !f.signedAt(res.Length) {

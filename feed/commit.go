@@ -111,12 +111,13 @@ func (f *Feed) due() time.Duration {
 // maxYield bounds the turns gather gives to others, should the clock stand still.
 const maxYield = 10000
 
-// gather lets the appenders that the last commit has released get into this one:
-// it gives way until as many have come back, but no longer than a quarter of the
-// time the last commit took.
+// gather lets the appenders that the last commit has released get into this one,
+// beside those who came while it ran: it gives way until as many wait as did then,
+// but no longer than the last commit took. If they do not come it has waited in
+// vain only once.
 func (f *Feed) gather() {
 	f.mu.Lock()
-	want, limit := f.released, f.took/4
+	want, limit := f.waited, f.took
 	f.mu.Unlock()
 	start := time.Now()
 	for range maxYield {
@@ -283,7 +284,7 @@ func (f *Feed) sync() error {
 // held.
 func (f *Feed) recordNow() record {
 	r := record{
-		length: f.acc.Len(), byteLen: f.acc.ByteLen(), key: f.key, hash: f.hash,
+		length: f.acc.Len(), byteLen: f.acc.ByteLen(), key: f.key, hash: f.treeHash(),
 		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity,
 	}
 	r.announced = max(r.length, f.announced)
@@ -386,5 +387,5 @@ func (f *Feed) landed(fl *flight, took time.Duration) {
 	}
 	before := len(f.syncs)
 	f.release(nil)
-	f.released, f.took, f.landedAt = before-len(f.syncs), took, time.Now()
+	f.waited, f.took, f.landedAt = before, took, time.Now()
 }

@@ -51,7 +51,7 @@ type Feed struct {
 	key      Key
 	secret   ed25519.PrivateKey // nil: not the writer
 	acc      *merkle.Accumulator
-	hash     merkle.Hash // tree hash at acc.Len()
+	hash     merkle.Hash // tree hash at acc.Len(); zero: treeHash computes it
 	static   bool        // finalized, or a clone of such a feed
 	draft    bool        // static, not finalized
 	unsigned bool        // the signature at the length is missing
@@ -76,7 +76,7 @@ type Feed struct {
 	newBlocks bool   // ... of blocks that came with their nodes
 	touched   touched
 	syncs     []syncWait
-	released  int           // how many the last commit has told
+	waited    int           // how many waited when the last commit ended
 	took      time.Duration // it
 	landedAt  time.Time     // when it ended
 	hurry     uint64        // changes that someone waits for

@@ -22,7 +22,7 @@ func (f *Feed) Finalize(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	err := f.changeable()
-	key := Key(f.hash)
+	key := Key(f.treeHash())
 	f.mu.Unlock()
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 		}
 	}
 	f.mu.Lock()
-	fl := &flight{changes: f.changes, record: f.recordNow(), segs: f.pend.take(), sigs: f.sigs.take()}
+	fl := &flight{changes: f.changes, record: f.recordNow(), segs: f.pend.take(), sigs: f.sigs.take(f.treeHash())}
 	if n := f.tree.count; n > 0 {
 		_, fl.runs, fl.chunks = f.tree.take(make([]byte, 0, n*(nodeSize+nodeSize/4)), nil)
 	}
@@ -86,7 +86,7 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 	secret := f.secret
 	f.mu.Unlock()
 
-	sign(secret, fl.sigs, f.opts.Durability == AppendDurable)
+	sign(secret, fl.sigs)
 	if pages {
 		fl.entry = f.entryFor(fl)
 	}

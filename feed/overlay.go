@@ -57,7 +57,7 @@ func (f *Feed) lay() {
 		data = append(data, run{int64(s.off), append([]byte(nil), *s.buf...)})
 	}
 	_, tree, chunks := f.tree.take(nil, nil)
-	recs := f.sigs.take()
+	recs := f.sigs.take(f.treeHash())
 	f.files.data = &overlay{f.files.data, data}
 	f.files.tree = &overlay{f.files.tree, tree}
 	f.files.signatures = &overlay{f.files.signatures, sigRuns(recs, nil)}

@@ -31,7 +31,7 @@ func verifySignature(key Key, hash merkle.Hash, length uint64, sig []byte) bool 
 // sigRecord is a signature that is not in the file yet.
 type sigRecord struct {
 	length uint64
-	hash   merkle.Hash
+	hash   merkle.Hash // of the length; zero until seal
 	sig    [sigSize]byte
 	signed bool // else sig is still to be made
 	own    bool // appended here: records between it and the one before are blank
@@ -53,8 +53,26 @@ func (l *sigList) add(r sigRecord) {
 	}
 }
 
-// take returns the records that are to be written.
-func (l *sigList) take() []sigRecord {
+// move has the next signature be that of a greater length, instead of one each:
+// the appends are concurrent, so they are one batch, as they are in hypercore 6.
+func (l *sigList) move(length uint64) {
+	if n := len(l.recs); n > l.taken && l.recs[n-1].hash == (merkle.Hash{}) && !l.recs[n-1].signed {
+		l.recs[n-1].length = length
+		return
+	}
+	l.add(sigRecord{length: length, own: true})
+}
+
+// seal gives the last record, if move has made it, the tree hash that it signs.
+func (l *sigList) seal(hash merkle.Hash) {
+	if n := len(l.recs); n > l.taken && l.recs[n-1].hash == (merkle.Hash{}) {
+		l.recs[n-1].hash = hash
+	}
+}
+
+// take returns the records that are to be written; hash is the feed's.
+func (l *sigList) take(hash merkle.Hash) []sigRecord {
+	l.seal(hash)
 	recs := slices.Clone(l.recs[l.taken:])
 	l.taken = len(l.recs)
 	return recs
@@ -97,10 +115,8 @@ func readSig(file store.File, length uint64) (sig [sigSize]byte, ok bool, err er
 
 func sigOffset(length uint64) int64 { return headerSize + int64(length-1)*sigSize }
 
-// sign makes the signatures that are missing, on all cores. With merge only the
-// last one that is missing is made: the appends were concurrent, so they are one
-// batch, as they are in hypercore 6.
-func sign(secret ed25519.PrivateKey, recs []sigRecord, merge bool) {
+// sign makes the signatures that are missing, on all cores.
+func sign(secret ed25519.PrivateKey, recs []sigRecord) {
 	missing := 0
 	for i := range recs {
 		if !recs[i].signed {
@@ -109,14 +125,6 @@ func sign(secret ed25519.PrivateKey, recs []sigRecord, merge bool) {
 	}
 	if missing == 0 {
 		return
-	}
-	if merge {
-		for i := len(recs) - 1; i >= 0; i-- {
-			if !recs[i].signed {
-				recs[i].make(secret)
-				return
-			}
-		}
 	}
 	parallel(len(recs), minSigns, func(i int) {
 		if !recs[i].signed {
