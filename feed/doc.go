@@ -45,7 +45,8 @@
 //
 //	journal     two slots in turn, each in a sector of its own, with a checksum:
 //	            how much is durable, the highest length that was announced, the
-//	            node that wrote last (journal.go)
+//	            node that wrote last (journal.go); behind them, while Append waits
+//	            for the disk, what was appended since the newest slot (redo.go)
 //	fork        the evidence, if the writer signed two histories (fork.go)
 //
 // A lock (flock) is held on bitfield while the feed is open, as hypercore does.
@@ -53,7 +54,7 @@
 // # Invariants
 //
 //  1. A bit is a promise: on disk, the bit of a block is set only after its bytes
-//     and its nodes are durable.
+//     and its nodes are durable, in their files or as an entry of the journal.
 //  2. A writer never forks itself: a block is announced and served only when it
 //     and its signature are durable, which readers hold as well. A directory that is behind what was announced
 //     (a restored backup), or was last written by another node, refuses to append.

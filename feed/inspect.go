@@ -130,6 +130,8 @@ type InspectedSlot struct {
 	TreeHash   string   `json:"treeHash,omitempty"`
 	Links      []uint64 `json:"links,omitempty"`
 	Identity   string   `json:"identity,omitempty"`
+	Entries    int      `json:"entries,omitempty"`   // small commits that follow the newest slot (redo.go)
+	EntriesTo  uint64   `json:"entriesTo,omitempty"` // the length with them
 }
 
 // InspectedLengths is what each file says the length is, in blocks.
@@ -165,6 +167,8 @@ type inspector struct {
 	o   InspectOptions
 	r   *Inspection
 	s   *found
+
+	promised uint64 // the length with the entries of the journal; 0 if there are none
 }
 
 // Inspect decodes the files of a directory one by one, whatever their state, and
@@ -326,6 +330,12 @@ func (i *inspector) journal() error {
 				Slot: k, Valid: true, Newest: r.seq == i.s.journal.seq, Sequence: r.seq, Length: r.length, Announced: r.announced,
 				ByteLength: r.byteLen, Bits: r.bits, Unfinished: r.unfinished, Open: r.open, Key: r.key.String(),
 				TreeHash: hex.EncodeToString(r.hash[:]), Links: r.links, Identity: r.identity,
+			}
+			if entries, err := f.readEntries(&r); err != nil {
+				return err
+			} else if x.Newest && len(entries) > 0 {
+				x.Entries, x.EntriesTo = len(entries), entriesEnd(&r, entries)
+				i.promised = x.EntriesTo
 			}
 		}
 		i.r.Journal = append(i.r.Journal, x)

@@ -295,7 +295,7 @@ func (i *inspector) compare() error {
 	}
 	// The last block that is here must be in the data.
 	end := f.image.Data.Len()
-	if end > length {
+	if end > max(length, i.promised) {
 		i.problem(bitfieldName, bitOffset(end-1, f.image.PageSize()), "block %d is marked, beyond the length %d", end-1, length)
 		return nil
 	}

@@ -29,6 +29,8 @@ import (
 //	184 128  identity of the node that wrote last
 //	312 168  zeros
 //	480 32   BLAKE2b-256 of the 480 bytes before
+//
+// What stands behind the slots is in redo.go.
 const (
 	slotSize   = 512
 	slotStride = 4096

@@ -212,6 +212,9 @@ func slotText(j feed.InspectedSlot) string {
 	if j.Identity != "" {
 		s += fmt.Sprintf(", written by %q", j.Identity)
 	}
+	if j.Entries > 0 {
+		s += fmt.Sprintf(", and %s after it, up to length %d", plural(uint64(j.Entries), "small commit"), j.EntriesTo)
+	}
 	if len(j.Links) > 0 {
 		s += fmt.Sprintf(", not linked: lengths %v", j.Links)
 	}
