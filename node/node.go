@@ -47,6 +47,7 @@ type Node struct {
 	peers   *peers
 	notes   network.Notifiee
 	events  hub
+	tcp     tcpCalls
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup

@@ -152,6 +152,8 @@ func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
+	st := n.tcp.begin(addr, key)
+	defer n.tcp.end(st)
 	for fails := 0; ; {
 		began := time.Now()
 		err := n.dialTCP(ctx, addr, key, o)
@@ -168,6 +170,7 @@ func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 		if fails++; time.Since(began) > steadyAfter {
 			fails = 1
 		}
+		n.tcp.failed(st, fails, err)
 		wait := jitter(min(tcpRetry<<min(fails-1, 10), tcpRetryMax))
 		log.Debugw("TCP peer lost", "addr", addr, "error", err, "again in", wait)
 		n.emit(Event{Type: DialFailed, Text: addr, Err: err})

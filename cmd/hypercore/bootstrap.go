@@ -120,6 +120,7 @@ type event struct {
 	Peers        *int     `json:"peers,omitempty"`
 	Seconds      *float64 `json:"seconds,omitempty"`
 	Text         string   `json:"text,omitempty"`
+	Do           string   `json:"do,omitempty"`
 }
 
 // listening tells where a node listens: as data if that is what the command is for.

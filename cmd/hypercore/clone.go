@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
 const cloneHelp = `
@@ -26,12 +28,13 @@ serves others, until Ctrl-C.
   hypercore clone 9718a1ff... ./part --range 1000-1010 --range 2000-2010
   hypercore clone 9718a1ff... --live
 
-While nothing moves it says why: nobody found yet, found but not reachable, or blocks
-that nobody has. --timeout ends it then with exit code 4.
+When nothing moves for five seconds it says why, and what can be done: nobody found yet,
+found but not reachable, or blocks that nobody has. hypercore doctor KEY, beside it or
+alone, says all that is known. --timeout ends it then with exit code 4.
 
 --json: one event per line: {"event":"listening", id, network, addrs},
 {"event":"progress", key, length, blocks, bytes, received, peers} once a second,
-{"event":"waiting", key, text}, {"event":"complete", key, directory, length, blocks,
+{"event":"waiting", key, text, do}, {"event":"complete", key, directory, length, blocks,
 bytes, received, sent, seconds, peers}. blocks and bytes are those that are here, received
 and sent what went over the wire, proofs included.`
 
@@ -243,6 +246,7 @@ func (s cloneState) complete() bool {
 }
 
 func (cl *cloning) run(ctx context.Context) error {
+	cl.n.fetching(cl.o.key, cl.o.wanted)
 	for _, r := range cl.o.wanted {
 		d := cl.f.Download(r)
 		defer d.Cancel()
@@ -284,6 +288,7 @@ func (cl *cloning) run(ctx context.Context) error {
 			settled = now
 		} else if !finished && now.Sub(settled) >= cloneSettle {
 			finished = true
+			cl.n.fetched(cl.o.key)
 			p.end()
 			if err := cl.complete(ctx, s); err != nil || !cl.o.live {
 				return err
@@ -291,7 +296,7 @@ func (cl *cloning) run(ctx context.Context) error {
 		}
 		if !finished && now.Sub(moved) >= stallAfter {
 			moved = now
-			if err := cl.explain(s); err != nil {
+			if err := cl.explain(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -380,29 +385,45 @@ func (o *cloneOptions) firstRange(length uint64) string {
 	return ""
 }
 
-// explain says why nothing moves.
-func (cl *cloning) explain(s cloneState) error {
-	var text string
-	missing := s.want - min(s.have, s.want)
+// judge says how it stands: with the node, the network, the peers, the blocks.
+func (cl *cloning) judge(ctx context.Context) diagnosis.Verdict {
+	return diagnosis.Judge(cl.n.facts(ctx, cl.o.key, false))
+}
+
+// explain says why nothing moves, and what can be done.
+func (cl *cloning) explain(ctx context.Context, s cloneState) error {
+	v := cl.judge(ctx)
+	text := v.Text
 	switch {
-	case s.peers == 0 && s.stats.Length > 0 && missing == 0:
-		text = fmt.Sprintf("all %s known so far are here; waiting for a peer who may know of more: %s", plural(s.stats.Length, "block"), joinReasons(cl.join))
-	case s.peers == 0:
-		text = "nobody found yet: " + joinReasons(cl.join)
-	case s.told == 0:
-		text = plural(uint64(s.peers), "peer") + " connected, none has said yet what it has"
-	default:
-		text = fmt.Sprintf("%s missing; nothing comes from %s; first missing: block %d", plural(missing, "block"), plural(uint64(s.peers), "connected peer"), cl.f.NextMissing(0))
+	case v.State == diagnosis.OK:
+		text = fmt.Sprintf("nothing has come for %s: %s", durationText(stallAfter), strings.TrimPrefix(v.Text, "healthy: "))
+	case s.peers == 0 && s.stats.Length > 0 && s.want <= s.have:
+		text = fmt.Sprintf("all %s known so far are here, nobody is connected who may know of more: %s", plural(s.stats.Length, "block"), v.Text)
 	}
-	if text == cl.said && time.Since(cl.saidAt) < sayAgain {
+	// Counts of looks and attempts differ each time.
+	if what := withoutDigits(text); what == cl.said && time.Since(cl.saidAt) < sayAgain {
 		return nil
+	} else {
+		cl.said, cl.saidAt = what, time.Now()
 	}
-	cl.said, cl.saidAt = text, time.Now()
 	if cl.a.json {
-		return cl.a.emit(event{Event: "waiting", Key: cl.o.key.String(), Text: text})
+		return cl.a.emit(event{Event: "waiting", Key: cl.o.key.String(), Text: text, Do: v.Do})
 	}
 	cl.a.say("%s", text)
+	if v.Do != "" {
+		cl.a.say("  → %s", v.Do)
+	}
 	return nil
+}
+
+// withoutDigits is s without its numbers, to tell whether it says the same.
+func withoutDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // stopped is the error of a clone that ended before it was complete.
@@ -410,9 +431,11 @@ func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errTimeout) {
 		if s.stats.Length == 0 {
-			return hint(fmt.Errorf("%w after %s: nobody who has the feed was reached (%s)", errTimeout, cl.o.timeout, joinReasons(cl.join)), "is somebody seeding it, on the same --network? hypercore help network")
+			v := cl.judge(context.WithoutCancel(ctx))
+			return hint(fmt.Errorf("%w after %s: nobody who has the feed was reached: %s", errTimeout, cl.o.timeout, v.Text), "%s", cmp.Or(v.Do, "run the same command again to go on"))
 		}
-		return hint(fmt.Errorf("%w after %s: %s of %s are here", errTimeout, cl.o.timeout, countText(s.have), plural(s.want, "block")), "run the same command again to go on")
+		v := cl.judge(context.WithoutCancel(ctx))
+		return hint(fmt.Errorf("%w after %s: %s of %s are here: %s", errTimeout, cl.o.timeout, countText(s.have), plural(s.want, "block"), v.Text), "%s", cmp.Or(v.Do, "run the same command again to go on"))
 	}
 	if errors.Is(cause, errInterrupted) && !cl.o.live {
 		if s.want == 0 {

@@ -30,7 +30,8 @@ const exitCodesHelp = `Exit codes of every command:
 
   0    done; for what runs until it is ended (seed, bootstrap, clone --live, cat --live)
        also: ended by Ctrl-C or SIGTERM
-  1    it failed; stderr says why
+  1    it failed; stderr says why. Also: doctor found what keeps the feed or the node from
+       being reached
   2    the data is wrong: verify found invalid blocks or an invalid signature, or
        demo found a reader whose bytes differ
   3    the command line makes no sense: no such command, flag or kind of argument
@@ -44,6 +45,7 @@ var (
 	errInterrupted = errors.New("interrupted")
 	errTimeout     = errors.New("timed out")
 	errInvalid     = errors.New("the data is wrong")
+	errTold        = errors.New("something is wrong") // and it was said what: nothing to report
 )
 
 // hinted is an error with what the user can do about it.
@@ -98,6 +100,9 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 		return exitOK
 	case errors.Is(err, errInterrupted):
 		a.say("interrupted")
+		return code
+	}
+	if errors.Is(err, errTold) {
 		return code
 	}
 	a.warn("%s: %s", cmd.CommandPath(), message(err))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -80,4 +81,23 @@ func notWritable(dir, arg string, err error) error {
 			"restore %s from a backup: without it nobody can append to this feed", filepath.Join(dir, "secret_key"))
 	}
 	return reword(err, "%s cannot be appended to here: %v", arg, feed.ErrNotWritable)
+}
+
+// hasSecretKey tells whether the feed in dir is one of this user's own.
+func hasSecretKey(dir string) bool {
+	fi, err := os.Stat(filepath.Join(dir, "secret_key"))
+	return err == nil && fi.Size() >= ed25519.PrivateKeySize
+}
+
+// keyIn reads the public key of the feed in dir.
+func keyIn(dir string) (k feed.Key, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, "key"))
+	if err != nil {
+		return k, err
+	}
+	if len(b) < len(k) {
+		return k, fmt.Errorf("%s has %d bytes instead of %d", filepath.Join(dir, "key"), len(b), len(k))
+	}
+	copy(k[:], b)
+	return k, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
 // Roles of slots. Nodes that seed and clone are alike; a bootstrap node keeps
@@ -26,9 +28,9 @@ type holder struct {
 
 	mu     sync.Mutex
 	feeds  []control.OpenFeed
-	node   func() control.NodeInfo // what a node adds; nil: no node
-	slot   *control.Slot           // nil: not claimed, or given to a node
-	server *control.Server         // nil: not serving
+	node   *running        // nil: no node
+	slot   *control.Slot   // nil: not claimed, or given to a node
+	server *control.Server // nil: not serving
 	closed bool
 }
 
@@ -72,10 +74,10 @@ func (h *holder) listen(slot *control.Slot) error {
 }
 
 // serveNode serves on the slot that the caller has claimed for a node.
-func (h *holder) serveNode(slot *control.Slot, info func() control.NodeInfo) error {
+func (h *holder) serveNode(slot *control.Slot, n *running) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.node = info
+	h.node = n
 	if err := h.listen(slot); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
@@ -102,14 +104,27 @@ func (h *holder) Close() error {
 // Node describes the process. See control.Backend.
 func (h *holder) Node() control.NodeInfo {
 	h.mu.Lock()
-	info, n := h.node, len(h.feeds)
+	r, n := h.node, len(h.feeds)
 	h.mu.Unlock()
 	var i control.NodeInfo
-	if info != nil {
-		i = info()
+	if r != nil {
+		i = r.info()
 	}
 	i.PID, i.Role, i.Started, i.Feeds = os.Getpid(), h.command, h.started, n
 	return i
+}
+
+// Facts tells how it stands with the node. See control.Backend.
+func (h *holder) Facts(ctx context.Context, k feed.Key) (diagnosis.Facts, error) {
+	h.mu.Lock()
+	r := h.node
+	h.mu.Unlock()
+	if r == nil {
+		return diagnosis.Facts{}, control.ErrNoNode
+	}
+	f := r.facts(ctx, k, true)
+	f.Node.Command, f.Node.PID = h.command, os.Getpid()
+	return f, nil
 }
 
 // Feeds lists the feeds that are held. See control.Backend.

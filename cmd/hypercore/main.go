@@ -153,6 +153,7 @@ var commands = []struct {
 	{groupNet, newClone},
 	{groupNet, newRecover},
 	{groupNet, newBootstrap},
+	{groupNet, newDoctor},
 	{groupOther, newFork},
 	{groupOther, newWireDump},
 	{groupOther, newID},

@@ -50,7 +50,7 @@ func (p *progress) run(m *meter) {
 	if tty {
 		delay, every = barDelay, barEvery
 	}
-	next := time.Now().Add(delay)
+	next, waited := time.Now().Add(delay), false
 	tick := time.NewTicker(barEvery)
 	defer tick.Stop()
 	var b *bar
@@ -69,7 +69,10 @@ func (p *progress) run(m *meter) {
 		if !now.Before(next) {
 			next = now.Add(every)
 			if !tty {
-				p.a.say("%s: %s", p.label, m.line(note))
+				if idle := done == 0 && total == 0; !idle || !waited { // whoever has nothing to show says so once
+					p.a.say("%s: %s", p.label, m.line(note))
+					waited = idle
+				}
 			} else if width, ok := p.a.terminal(); ok {
 				p.a.mu.Lock()
 				if b == nil {

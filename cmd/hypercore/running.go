@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	logging "github.com/ipfs/go-log/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -28,6 +30,9 @@ type running struct {
 	hold  *holder
 	kept  []func() // end keeping announced lengths
 	flags *netFlags
+
+	mu     sync.Mutex                // guards wanted
+	wanted map[feed.Key][]feed.Range // of feeds that are being fetched; nil ranges: everything
 }
 
 // startNode starts a node for a command.
@@ -51,7 +56,7 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 		a.say("note: without --bootstrap, network %s is only found in the LAN", st.Network)
 	}
 	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), flags: flags}
-	if err := r.hold.serveNode(slot, r.info); err != nil {
+	if err := r.hold.serveNode(slot, r); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
@@ -67,6 +72,36 @@ func quietLogs() {
 
 func (r *running) info() control.NodeInfo {
 	return control.NodeInfo{ID: r.ID().String(), Addrs: r.addrs(), Network: r.flags.network}
+}
+
+// fetching notes that the blocks of ranges are wanted of a feed, nil for all.
+func (r *running) fetching(k feed.Key, ranges []feed.Range) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wanted == nil {
+		r.wanted = map[feed.Key][]feed.Range{}
+	}
+	r.wanted[k] = ranges
+}
+
+// fetched ends that.
+func (r *running) fetched(k feed.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.wanted, k)
+}
+
+// facts tells how it stands with this node, and with a feed unless k is zero.
+func (r *running) facts(ctx context.Context, k feed.Key, ask bool) diagnosis.Facts {
+	r.mu.Lock()
+	w, seeking := r.wanted[k]
+	r.mu.Unlock()
+	f := r.Facts(ctx, node.FactsOptions{Key: k, Wanted: w, Ask: ask})
+	f.Node.Command, f.Node.PID = r.hold.command, os.Getpid()
+	if f.Feed != nil {
+		f.Feed.Seeking = seeking
+	}
+	return f
 }
 
 // needsPeer tells whether others must be given this node's address, because

@@ -11,6 +11,7 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
 const seedHelp = `
@@ -184,7 +185,8 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 			explained = true
 			for _, s := range feeds {
 				if !s.announced {
-					a.say("%s is not announced yet: %s", s.arg, joinReasons(s.join))
+					v := diagnosis.Judge(n.facts(ctx, s.f.Key(), false))
+					a.say("%s is not announced yet: %s", s.arg, v.Line())
 				}
 			}
 		}

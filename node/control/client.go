@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
 // Client talks to one running node.
@@ -52,6 +53,19 @@ func (c *Client) Node(ctx context.Context) (NodeInfo, error) {
 	var n NodeInfo
 	err := c.json(ctx, "GET", "/v1/node", nil, nil, &n)
 	return n, err
+}
+
+// Facts tells what package diagnosis judges, of the node and, unless k is
+// zero, of a feed that the node holds. The node asks the DHT, which takes some
+// seconds at worst. ErrNoNode: nothing runs there, or a process without a node.
+func (c *Client) Facts(ctx context.Context, k feed.Key) (diagnosis.Facts, error) {
+	q := url.Values{}
+	if !k.IsZero() {
+		q.Set("key", k.String())
+	}
+	var f diagnosis.Facts
+	err := c.json(ctx, "GET", "/v1/facts", q, nil, &f)
+	return f, err
 }
 
 // Feeds lists the feeds that the node holds.

@@ -26,6 +26,8 @@
 //	POST /v1/feeds/KEY/verify          lines of JSON: {"done":N,"total":N} again and again, then
 //	                                   {"report":Report}
 //	GET  /v1/feeds/KEY/peers           []PeerInfo
+//	GET  /v1/facts[?key=KEY]           diagnosis.Facts of the node, and of the feed if it is held;
+//	                                   the DHT is asked for the announcement
 //
 // Answers are JSON unless said otherwise. Of several blocks each is
 //
@@ -43,6 +45,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
 // Feed is one feed as commands use it: opened in this process (Local) or held
@@ -160,6 +163,9 @@ type Backend interface {
 	Feeds() []OpenFeed
 	// Feed returns an open feed by key; false when it is not open here.
 	Feed(k feed.Key) (OpenFeed, bool)
+	// Facts tells what package diagnosis judges, of the node and, unless k is
+	// zero, of a feed that is open here. ErrNoNode: the process runs no node.
+	Facts(ctx context.Context, k feed.Key) (diagnosis.Facts, error)
 }
 
 // OpenFeed is a feed that a Backend holds.

@@ -39,6 +39,7 @@ func NewServer(l net.Listener, back Backend) *Server {
 	s := &Server{back: back, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/node", s.json(s.node))
+	mux.HandleFunc("GET /v1/facts", s.json(s.facts))
 	mux.HandleFunc("GET /v1/feeds", s.json(s.feeds))
 	mux.HandleFunc("GET /v1/feeds/{key}", s.json(s.info))
 	mux.HandleFunc("GET /v1/feeds/{key}/peers", s.json(s.peers))
@@ -113,6 +114,20 @@ func (s *Server) node(*http.Request) (any, error) {
 	n := s.back.Node()
 	n.API = 1
 	return n, nil
+}
+
+func (s *Server) facts(r *http.Request) (any, error) {
+	var k feed.Key
+	if v := r.URL.Query().Get("key"); v != "" {
+		var err error
+		if k, err = feed.ParseKey(v); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+		if _, ok := s.back.Feed(k); !ok {
+			return nil, fmt.Errorf("control: this node does not have feed %s open: %w", k, feed.ErrNotFound)
+		}
+	}
+	return s.back.Facts(r.Context(), k)
 }
 
 func (s *Server) feeds(r *http.Request) (any, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -23,6 +24,13 @@ type backend struct{ of control.OpenFeed }
 
 func (b backend) Node() control.NodeInfo {
 	return control.NodeInfo{PID: 7, Role: "test", Started: time.Unix(1, 0)}
+}
+func (b backend) Facts(_ context.Context, k feed.Key) (diagnosis.Facts, error) {
+	f := diagnosis.Facts{Node: diagnosis.Node{ID: "me"}}
+	if !k.IsZero() {
+		f.Feed = &diagnosis.Feed{Key: k.String()}
+	}
+	return f, nil
 }
 func (b backend) Feeds() []control.OpenFeed { return []control.OpenFeed{b.of} }
 func (b backend) Feed(k feed.Key) (control.OpenFeed, bool) {
@@ -72,6 +80,15 @@ func serve(t *testing.T) (*control.Home, *feed.Feed, control.Feed, *control.Serv
 	n, err := c.Node(t.Context())
 	if err != nil || n.API != 1 || n.PID != 7 || n.Role != "test" {
 		t.Errorf("node: %+v, %v", n, err)
+	}
+	if facts, err := c.Facts(t.Context(), k); err != nil || facts.Node.ID != "me" || facts.Feed == nil || facts.Feed.Key != k.String() {
+		t.Errorf("facts: %+v, %v", facts, err)
+	}
+	if facts, err := c.Facts(t.Context(), feed.Key{}); err != nil || facts.Feed != nil {
+		t.Errorf("facts without a feed: %+v, %v", facts, err)
+	}
+	if _, err := c.Facts(t.Context(), feed.Key{1}); !errors.Is(err, feed.ErrNotFound) {
+		t.Errorf("facts of a feed that is not here: %v", err)
 	}
 	return h, f, c.Feed(k), s
 }

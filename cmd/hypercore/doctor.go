@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/diagnosis"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+const doctorHelp = `
+Say how it stands with this machine on the network and, with FEED, with a feed: what
+works, what does not, and what can be done. It walks the chain in order: listening,
+reachable from outside, NAT, port mapping, relay, bootstrap nodes, DHT, LAN; where the
+feed is announced; who has it, how they were dialled, what they speak and have; blocks
+that nobody has. It ends in a verdict.
+
+A running node that seeds or clones the feed (without FEED: any running node) is asked.
+Otherwise, or with flags of NET, a node is started for the check, which takes some
+seconds. It announces nothing and fetches no block. FEED may be a key that is not here.
+
+  hypercore doctor
+  hypercore doctor notes
+  hypercore doctor 9718a1ff... --network mynet --bootstrap $ADDR
+
+Exit code 1 when something is broken.
+
+--json: {verdict: {state, text, do, steps: [{name, state, text, do}]}, facts: {at, node,
+networks, feed}}; state is "ok", "note" (it works, within limits), "wait" (not known yet)
+or "bad". The facts are those of package node/diagnosis.`
+
+func newDoctor(a *app) *cobra.Command {
+	var nf netFlags
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "doctor [FEED] [NET]",
+		Short: "Say what keeps a node or a feed from being reached",
+		Long:  text(doctorHelp),
+		Args:  args(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			arg := ""
+			if len(args) > 0 {
+				arg = args[0]
+			}
+			return a.doctor(c, arg, timeout, &nf)
+		},
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", 20*time.Second, "how long a node that is started for the check looks around")
+	nf.register(cmd)
+	return cmd
+}
+
+// patient is the feed that is asked about.
+type patient struct {
+	arg string
+	key feed.Key // zero: the node alone
+	dir string   // empty: it is not on this machine
+}
+
+func (a *app) doctor(c *cobra.Command, arg string, timeout time.Duration, nf *netFlags) error {
+	ctx := c.Context()
+	cfg, err := nf.config(c)
+	if err != nil {
+		return err
+	}
+	h, err := a.home()
+	if err != nil {
+		return err
+	}
+	p, err := a.patient(h, arg)
+	if err != nil {
+		return err
+	}
+	f, err := askRunning(ctx, h, p)
+	if errors.Is(err, control.ErrNoNode) || err == nil && nf.given(c) {
+		f, err = a.examine(ctx, c, p, cfg, nf, timeout)
+	}
+	if err != nil {
+		return err
+	}
+	if f.Feed != nil {
+		f.Feed.Name = p.arg
+	}
+	return a.tell(f)
+}
+
+// patient finds out what FEED is. Its directory is not opened: a node may
+// have it.
+func (a *app) patient(h *control.Home, arg string) (p patient, err error) {
+	if arg == "" {
+		return p, nil
+	}
+	ref, err := h.Resolve(arg)
+	if err != nil {
+		return p, err
+	}
+	p = patient{arg: arg, key: ref.Key, dir: ref.Dir}
+	if p.key.IsZero() {
+		p.key, err = keyIn(ref.Dir)
+	}
+	return p, err
+}
+
+// askRunning asks the running node that holds the feed, or any node without
+// a feed. control.ErrNoNode: there is none.
+func askRunning(ctx context.Context, h *control.Home, p patient) (diagnosis.Facts, error) {
+	if !p.key.IsZero() {
+		c, k, err := h.Find(ctx, "", p.key)
+		if err != nil {
+			return diagnosis.Facts{}, err
+		}
+		defer c.Close()
+		return c.Facts(ctx, k)
+	}
+	for _, s := range h.Slots() {
+		c := control.NewClient(s.Socket)
+		f, err := c.Facts(ctx, feed.Key{})
+		c.Close()
+		if err == nil || ctx.Err() != nil {
+			return f, err
+		}
+	}
+	return diagnosis.Facts{}, control.ErrNoNode
+}
+
+// examine starts a node and lets it look around until what it finds no longer
+// changes.
+func (a *app) examine(ctx context.Context, c *cobra.Command, p patient, cfg node.Config, nf *netFlags, timeout time.Duration) (f diagnosis.Facts, err error) {
+	n, err := a.startNode(ctx, roleNode, c.Name(), cfg, nf)
+	if err != nil {
+		return f, err
+	}
+	defer func() {
+		if cerr := n.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	var own ownFeed
+	if !p.key.IsZero() {
+		if own, err = lookAt(ctx, p.dir); err != nil {
+			return f, err
+		}
+		// Not the directory: the check changes nothing there.
+		x, err := n.Open(ctx, store.Memory(), feed.Options{Key: p.key, Sparse: true})
+		if err != nil {
+			return f, err
+		}
+		if _, err := n.Share(ctx, x, node.JoinOptions{Lookup: true}); err != nil {
+			return f, err
+		}
+		n.fetching(p.key, own.missing)
+	}
+	a.say("looking around ...")
+	look := func() diagnosis.Facts {
+		f := n.facts(ctx, p.key, false)
+		f.Node.Command, f.Node.PID = "", 0
+		if f.Feed != nil {
+			own.into(f.Feed)
+		}
+		return f
+	}
+	limit := time.NewTimer(timeout)
+	defer limit.Stop()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var s settling
+	for {
+		f = look()
+		if s.over(f, diagnosis.Judge(f), time.Now()) {
+			return f, nil
+		}
+		select {
+		case <-ctx.Done():
+			return f, context.Cause(ctx)
+		case <-limit.C:
+			return look(), nil
+		case <-tick.C:
+		}
+	}
+}
+
+// settling tells when a check has found out what it can: nothing has changed
+// for a while, the longer the worse it looks.
+type settling struct {
+	said  string
+	since time.Time
+}
+
+const (
+	settleGood = 700 * time.Millisecond
+	settleBad  = 4 * time.Second
+	// What others must tell comes late or not at all: it is waited for until
+	// the node is so old.
+	settleOutside = 10.0 // seconds
+)
+
+func (s *settling) over(f diagnosis.Facts, v diagnosis.Verdict, now time.Time) bool {
+	said := withoutDigits(v.Text)
+	wait := v.State == diagnosis.Wait
+	for _, st := range v.Steps {
+		said += string(st.State)
+		late := st.Name == "outside" || st.Name == "nat" || st.Name == "relay" || st.Name == "port map"
+		if st.State == diagnosis.Wait && (!late || f.Node.Seconds < settleOutside) {
+			wait = true
+		}
+	}
+	if said != s.said || wait {
+		s.said, s.since = said, now
+	}
+	after := settleGood
+	if v.State == diagnosis.Bad {
+		after = settleBad
+	}
+	return now.Sub(s.since) >= after
+}
+
+// ownFeed is what this machine has of a feed that no node holds.
+type ownFeed struct {
+	here             bool
+	writable, static bool
+	length, blocks   uint64
+	missing          []feed.Range // what is not here; nil: everything
+}
+
+// maxGaps is how many gaps of a feed are told apart; the rest counts as one.
+const maxGaps = 256
+
+// lookAt reads what is in a directory, changing nothing.
+func lookAt(ctx context.Context, dir string) (o ownFeed, err error) {
+	if dir == "" {
+		return o, nil
+	}
+	f, err := feed.Open(ctx, store.Dir(dir), feed.Options{ReadOnly: true})
+	if errors.Is(err, feed.ErrLocked) {
+		return o, lockedError(dir, err)
+	}
+	if err != nil {
+		return o, fmt.Errorf("open %s: %w", dir, err)
+	}
+	defer f.Close()
+	st := f.Stats()
+	o = ownFeed{here: true, writable: hasSecretKey(dir), static: f.Static(), length: st.Length, blocks: st.Blocks}
+	for at := f.NextMissing(0); at < st.Length; at = f.NextMissing(at) {
+		if len(o.missing) == maxGaps {
+			break
+		}
+		end := at
+		for end < st.Length && !f.Has(end) {
+			end++
+		}
+		o.missing = append(o.missing, feed.Range{Start: at, End: end})
+		at = end
+	}
+	o.missing = append(o.missing, feed.Range{Start: st.Length}) // what came since
+	return o, nil
+}
+
+// into completes the facts of the node, which keeps nothing itself.
+func (o ownFeed) into(x *diagnosis.Feed) {
+	x.Held, x.Here, x.Seeking = false, o.here, true
+	x.Writable, x.Static, x.Error = o.writable, o.static, ""
+	x.Length, x.Blocks = max(x.Length, o.length), o.blocks
+}
+
+// tell prints facts and verdict.
+func (a *app) tell(f diagnosis.Facts) error {
+	v := diagnosis.Judge(f)
+	var failed error
+	if v.State == diagnosis.Bad {
+		failed = errTold
+	}
+	if a.json {
+		if err := a.emit(struct {
+			Verdict diagnosis.Verdict `json:"verdict"`
+			Facts   diagnosis.Facts   `json:"facts"`
+		}{v, f}); err != nil {
+			return err
+		}
+		return failed
+	}
+	who := "a node started for this check"
+	if f.Node.Command != "" {
+		who = fmt.Sprintf("the node that runs hypercore %s (process %d) was asked", f.Node.Command, f.Node.PID)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "      %-10s %s\n", "node", who)
+	for _, s := range v.Steps {
+		fmt.Fprintf(&b, "%-5s %-10s %s\n", mark(s.State), s.Name, s.Text)
+		if s.Do != "" && s.State != diagnosis.OK {
+			fmt.Fprintf(&b, "%17s→ %s\n", "", s.Do)
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n", v.Text)
+	if v.Do != "" {
+		fmt.Fprintf(&b, "  → %s\n", v.Do)
+	}
+	if err := a.print("%s", strings.TrimSuffix(b.String(), "\n")); err != nil {
+		return err
+	}
+	return failed
+}
+
+// mark is a state at the edge of a line.
+func mark(s diagnosis.State) string {
+	if s == diagnosis.Bad {
+		return "BAD"
+	}
+	return string(s)
+}

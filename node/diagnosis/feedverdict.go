@@ -1,0 +1,165 @@
+package diagnosis
+
+import "fmt"
+
+// feedVerdict is about a feed: can it be fetched, or is it served.
+func feedVerdict(f Facts) Step {
+	x := f.Feed
+	switch peers := x.serving(); {
+	case x.Error != "":
+		return Step{State: Bad, Text: "the feed takes nothing: " + x.Error, Do: "hypercore verify " + x.name() + " says more"}
+	case x.Writable && !x.Held:
+		return unserved(x, len(peers))
+	case x.gives():
+		return givesVerdict(f, len(peers))
+	case len(peers) > 0:
+		return takesVerdict(f, peers)
+	}
+	return noPeers(f)
+}
+
+// unserved is about a feed of one's own that no node serves.
+func unserved(x *Feed, peers int) Step {
+	s := Step{State: Bad, Text: "this feed is yours and no node of this home serves it: readers find nobody", Do: "hypercore seed " + x.name()}
+	if peers > 0 {
+		s.State, s.Text = Note, fmt.Sprintf("this feed is yours and no node of this home serves it; %s has a copy that readers can get", many(peers, "peer"))
+	}
+	return s
+}
+
+// givesVerdict is about a node that serves the whole feed.
+func givesVerdict(f Facts, peers int) Step {
+	x, n := f.Feed, f.Node
+	if peers > 0 {
+		return Step{State: OK, Text: "healthy: it is served to " + many(peers, "peer") + " now"}
+	}
+	if x.told() == 0 {
+		if s, ok := entry(f); ok {
+			s.Text = "readers cannot find it: " + s.Text
+			return s
+		}
+		a := announcedStep(f)
+		if a.State == Wait {
+			return Step{State: Wait, Text: "it is being announced"}
+		}
+		return Step{State: Bad, Text: "readers cannot find it: it is announced " + a.Text, Do: a.Do}
+	}
+	switch a := announcedStep(f); {
+	case a.State == Bad:
+		return Step{State: Bad, Text: "readers cannot find it: no node of the network has the announcement any more", Do: a.Do}
+	case n.hidden():
+		return Step{State: Bad, Text: "readers find it, but cannot reach this node: it is behind a NAT, and no relay keeps a place for it", Do: "forward a port of the router to this machine, or run hypercore bootstrap on a machine with a public address: it relays"}
+	case n.shut() && n.symmetric():
+		return Step{State: Note, Text: "readers find it; those behind a NAT like this one, which takes another port for each peer, reach it only through a relay", Do: relayDo(Node{})}
+	}
+	return Step{State: OK, Text: "healthy: it is announced, and served to whoever asks; nobody is connected now"}
+}
+
+// takesVerdict is about a reader with peers.
+func takesVerdict(f Facts, peers []Peer) Step {
+	x := f.Feed
+	limited, relayed, known := 0, 0, 0
+	for _, p := range peers {
+		if p.Limited {
+			limited++
+		}
+		if p.Relayed {
+			relayed++
+		}
+		if p.Known {
+			known++
+		}
+	}
+	has := many(len(peers), "peer") + " serves it"
+	if len(peers) > 1 {
+		has = many(len(peers), "peer") + " serve it"
+	}
+	switch {
+	case limited == len(peers) && (x.Missing > 0 || !x.Here):
+		return Step{State: Bad, Text: fmt.Sprintf("%s reached only through a relay that carries little: no hole punch got through", many(limited, "peer")), Do: relayDo(f.Node)}
+	case known == 0:
+		return Step{State: Wait, Text: fmt.Sprintf("%s connected, none has said yet what it has", many(len(peers), "peer")), Do: "ask again in a moment"}
+	case x.Nowhere > 0:
+		return Step{State: Bad, Text: nowhere(x, len(peers)), Do: nowhereDo}
+	case relayed == len(peers):
+		return Step{State: Note, Text: has + ", through a relay: slower than a direct way", Do: relayDo(f.Node)}
+	case !x.Here:
+		return Step{State: OK, Text: "healthy: " + has}
+	case x.Missing > 0:
+		return Step{State: OK, Text: fmt.Sprintf("healthy: %s; %s still missing", has, many(x.Missing, "block"))}
+	}
+	return Step{State: OK, Text: "healthy: " + has + ", and all that is wanted is here"}
+}
+
+// noPeers is about a reader whom nobody serves.
+func noPeers(f Facts) Step {
+	x := f.Feed
+	var silent, waiting, failed []Peer
+	for _, p := range x.Peers {
+		switch s := peerStep(f, p); {
+		case s.State == Wait:
+			waiting = append(waiting, p)
+		case p.Connected && p.Protocol != "":
+			silent = append(silent, p)
+		default:
+			failed = append(failed, p)
+		}
+	}
+	switch {
+	case len(waiting) > 0:
+		return Step{State: Wait, Text: many(len(x.Peers), "peer") + " found, " + many(len(waiting), "attempt") + " under way", Do: "ask again in a moment"}
+	case len(silent) > 0:
+		return Step{State: Bad, Text: many(len(silent), "peer") + " connected, but none opens this feed: it is not there, or the key is another one", Do: "start hypercore seed there with this feed, and compare the keys"}
+	case len(failed) > 0:
+		return unreachable(f, failed)
+	case x.Bare > 0:
+		return Step{State: Bad, Text: many(x.Bare, "provider") + " found, whose address nobody knows", Do: "it was there not long ago; name it with --peer if you know where it is"}
+	}
+	if s, ok := entry(f); ok {
+		return s
+	}
+	if x.Looks == 0 {
+		return Step{State: Wait, Text: "nobody was looked for yet", Do: "ask again in a moment"}
+	}
+	return Step{State: Bad, Text: fmt.Sprintf("nobody announces this feed on %s (%s)", networks(f), many(x.Looks, "look")),
+		Do: "is hypercore seed running where the feed is, with the same --network, and did it say announced? Is this the public key?"}
+}
+
+// unreachable is about providers that were found and not reached.
+func unreachable(f Facts, peers []Peer) Step {
+	counts := map[string]int{}
+	best := peers[0]
+	for _, p := range peers {
+		k := peerTrouble(p)
+		if counts[k]++; counts[k] > counts[peerTrouble(best)] {
+			best = p
+		}
+	}
+	text := many(len(peers), "provider") + " found, "
+	switch len(peers) {
+	case 1:
+		text += "unreachable: "
+	case 2:
+		text += "both unreachable: "
+	default:
+		text += "all unreachable: "
+	}
+	return Step{State: Bad, Text: text + peerTrouble(best), Do: peerDo(f, best)}
+}
+
+// networks names where was looked.
+func networks(f Facts) string {
+	out := ""
+	for _, n := range f.Networks {
+		switch {
+		case n.Name == LAN && out == "":
+			out = "the local network"
+		case n.Name != LAN && out == "":
+			out = "network " + n.Name
+		}
+	}
+	if out == "" {
+		return "any network"
+	}
+	return out
+}

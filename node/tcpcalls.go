@@ -1,0 +1,56 @@
+package node
+
+import (
+	"sync"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+// tcpCalls are the calls of DialTCP that run, to tell how it stands with them.
+type tcpCalls struct {
+	mu sync.Mutex // guards the calls in m
+	m  map[*tcpCall]struct{}
+}
+
+// tcpCall is one address that is kept connected.
+type tcpCall struct {
+	addr  string   // constant
+	key   feed.Key // constant
+	fails int      // in a row
+	err   error    // of the last attempt, or the end of the last stream
+}
+
+func (t *tcpCalls) begin(addr string, key feed.Key) *tcpCall {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &tcpCall{addr: addr, key: key}
+	if t.m == nil {
+		t.m = map[*tcpCall]struct{}{}
+	}
+	t.m[c] = struct{}{}
+	return c
+}
+
+func (t *tcpCalls) end(c *tcpCall) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.m, c)
+}
+
+func (t *tcpCalls) failed(c *tcpCall, fails int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.fails, c.err = fails, err
+}
+
+// of returns copies of the calls for a feed.
+func (t *tcpCalls) of(key feed.Key) (out []tcpCall) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.m {
+		if c.key == key {
+			out = append(out, *c)
+		}
+	}
+	return out
+}
