@@ -103,7 +103,7 @@ func (h *hypercoreSide) start(ctx context.Context, offer string) (err error) {
 	return err
 }
 
-// open opens and shares the feeds of r; keys may be nil.
+// open opens the feeds of r; keys may be nil.
 func (h *hypercoreSide) open(ctx context.Context, r *request, keys []string) error {
 	feeds, _ := h.split(r)
 	o := h.options(r)
@@ -119,7 +119,14 @@ func (h *hypercoreSide) open(ctx context.Context, r *request, keys []string) err
 			return err
 		}
 		h.feeds = append(h.feeds, f)
-		if _, err := h.node.Share(ctx, f, node.JoinOptions{Announce: keys == nil}); err != nil {
+	}
+	return nil
+}
+
+// share shares the feeds that are open.
+func (h *hypercoreSide) share(ctx context.Context, announce bool) error {
+	for _, f := range h.feeds {
+		if _, err := h.node.Share(ctx, f, node.JoinOptions{Announce: announce}); err != nil {
 			return err
 		}
 	}
@@ -131,7 +138,7 @@ func (h *hypercoreSide) Serve(ctx context.Context, r *request) (string, error) {
 	if err := h.start(ctx, ""); err != nil {
 		return "", err
 	}
-	if err := h.open(ctx, r, nil); err != nil {
+	if err := errors.Join(h.open(ctx, r, nil), h.share(ctx, true)); err != nil {
 		return "", err
 	}
 	if r.Options["dialect"] == "v6" {
@@ -148,7 +155,7 @@ func (h *hypercoreSide) Serve(ctx context.Context, r *request) (string, error) {
 	return addrs[0].String() + " " + strings.Join(keys, ","), nil
 }
 
-// join starts the receiving node; it dials as soon as it has a feed.
+// join starts the receiving node; it dials as soon as a feed is shared.
 func (h *hypercoreSide) join(ctx context.Context, r *request) error {
 	addr, keys, _ := strings.Cut(r.Offer, " ")
 	if err := h.start(ctx, addr); err != nil {
@@ -157,11 +164,14 @@ func (h *hypercoreSide) join(ctx context.Context, r *request) error {
 	return h.open(ctx, r, strings.Split(keys, ","))
 }
 
-// Fetch counts from before the receiving node starts.
+// Fetch counts from before the receiving node dials.
 func (h *hypercoreSide) Fetch(ctx context.Context, r *request) (figures, error) {
 	_, each := h.split(r)
-	start := time.Now()
 	if err := h.join(ctx, r); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if err := h.share(ctx, false); err != nil {
 		return nil, err
 	}
 	for _, f := range h.feeds {

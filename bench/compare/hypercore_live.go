@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 )
 
@@ -23,7 +24,7 @@ func (h *hypercoreSide) LiveServe(ctx context.Context, r *request) (string, erro
 }
 
 func (h *hypercoreSide) LiveJoin(ctx context.Context, r *request) error {
-	if err := h.join(ctx, r); err != nil {
+	if err := errors.Join(h.join(ctx, r), h.share(ctx, false)); err != nil {
 		return err
 	}
 	for len(h.node.Engine().Peers(h.feeds[0].DiscoveryKey())) == 0 {

@@ -136,7 +136,7 @@ func (h *hypercoreSide) idle(ctx context.Context, r *request) (figures, error) {
 	if err := h.start(ctx, ""); err != nil {
 		return nil, err
 	}
-	if err := h.open(ctx, r, nil); err != nil {
+	if err := errors.Join(h.open(ctx, r, nil), h.share(ctx, true)); err != nil {
 		return nil, err
 	}
 	ready := time.Since(start)

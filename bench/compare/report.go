@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -110,9 +111,6 @@ func (res *result) judge(g goal) goalReport {
 	return out
 }
 
-// isLimit tells whether a goal compares with what the machine can do at all.
-func (g goalReport) isLimit() bool { return g.Than == "limit" }
-
 func (r *report) json(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -211,23 +209,24 @@ func (g goalReport) String() string {
 	return fmt.Sprintf("%s: %s [%s .. %s], goal %s %.3g: %s", what, number(g.Got.Median), number(g.Got.Min), number(g.Got.Max), op, g.Value, verdict)
 }
 
-// exitCode is 1 if a side failed, 3 if a ratio to a limit is below floor times its goal.
-func (r *report) exitCode(floor float64, w io.Writer) int {
-	code := 0
+// exitCode is 1 if a side failed.
+func (r *report) exitCode() int {
 	for _, rw := range r.Rows {
 		for _, s := range rw.Sides {
 			if s.Failed != "" {
-				code = 1
-			}
-		}
-		for _, g := range rw.Goals {
-			if floor > 0 && g.isLimit() && g.Got != nil && g.Got.Median < floor*g.Value {
-				fmt.Fprintf(w, "%s: %v: below %g of the goal\n", rw.Name, g, floor)
-				code = 3
+				return 1
 			}
 		}
 	}
-	return code
+	return 0
+}
+
+// print writes the report to stdout.
+func (r *report) print(asJSON bool) error {
+	if asJSON {
+		return r.json(os.Stdout)
+	}
+	return r.text(os.Stdout)
 }
 
 // number prints three or four significant digits without an exponent.

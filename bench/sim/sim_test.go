@@ -31,7 +31,7 @@ var (
 	sizeFlag    = flag.Int("mib", 64, "MiB in the feed of the swarm")
 	readersFlag = flag.Int("readers", 16, "readers of the swarm")
 	uploadFlag  = flag.Int("upload", 20, "Mbit/s of each link of the swarm, each way")
-	pathFlag    = flag.Int("pathmib", 512, "MiB over the path")
+	pathFlag    = flag.Int("pathmib", 512, "MiB over the path; a quarter with -short")
 )
 
 const block = 64 << 10
@@ -127,6 +127,9 @@ func quicHost(t *testing.T, nw *simnet.Simnet, i, mbit int) host.Host {
 // TestSwarm measures how long the last of many readers takes beside what no
 // swarm can beat: the fluid bound max(F/U, N·F/((N+1)·U)).
 func TestSwarm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
 	for _, latency := range []time.Duration{time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond} {
 		t.Run(latency.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { swarm(t, latency) })
@@ -205,6 +208,9 @@ func closeAll(t *testing.T, members []member, hosts []host.Host) {
 // TestPath measures one replication over 1 Gbit/s and a round trip of 100 ms.
 func TestPath(t *testing.T) {
 	const mbit, delay = 1000, 50 * time.Millisecond
+	if testing.Short() {
+		*pathFlag /= 4
+	}
 	t.Run("pipe", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			nw := newPipeNet(mbit*1e6/8, delay)
@@ -212,6 +218,9 @@ func TestPath(t *testing.T) {
 		})
 	})
 	t.Run("quic", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("packets take minutes")
+		}
 		synctest.Test(t, func(t *testing.T) {
 			nw := &simnet.Simnet{LatencyFunc: simnet.StaticLatency(delay)}
 			a, b := quicHost(t, nw, 0, mbit), quicHost(t, nw, 1, mbit)
@@ -295,6 +304,14 @@ func path(t *testing.T, mbit int, a, b host.Host) {
 	}
 	t.Logf("%d MiB over %d Mbit/s: %.2f s, %.2f of the path (goal 0.8); after the first %d blocks (%.2f s) %.2f of it; wall %v",
 		*pathFlag, mbit, all.Seconds(), share(blocks, all), got, quarter.Seconds(), share(blocks-got, all-quarter), wall())
+	// QUIC is what quic-go makes of it. Of a quarter of the data the beginning is a large part.
+	goal := 0.8
+	if testing.Short() {
+		goal = 0.45
+	}
+	if t.Name() == "TestPath/pipe" && share(blocks, all) < goal {
+		t.Errorf("%.2f of the path, want %.2f", share(blocks, all), goal)
+	}
 	reader.check(t, sum, blocks)
 	closeAll(t, []member{reader, source}, []host.Host{a, b})
 }
