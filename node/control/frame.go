@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // appendFrame appends a block as it travels: uvarint index | uvarint length | bytes.
@@ -32,13 +33,20 @@ func readFrame(r *bufio.Reader, buf []byte) (index uint64, data []byte, err erro
 	if n > maxFrameValue {
 		return 0, buf, fmt.Errorf("control: a block of %d bytes", n)
 	}
-	if uint64(cap(buf)) < n {
-		buf = make([]byte, n)
+	// What is only said costs no memory: the buffer grows as bytes come.
+	for buf = buf[:0]; uint64(len(buf)) < n; {
+		at := len(buf)
+		step := int(min(n-uint64(at), uint64(max(cap(buf)-at, frameStep))))
+		buf = slices.Grow(buf, step)[:at+step]
+		if _, err = io.ReadFull(r, buf[at:]); err != nil {
+			return index, buf[:at], noEOF(err)
+		}
 	}
-	buf = buf[:n]
-	_, err = io.ReadFull(r, buf)
-	return index, buf, noEOF(err)
+	return index, buf, nil
 }
+
+// frameStep is how much is allocated ahead of what has come.
+const frameStep = 64 << 10
 
 func noEOF(err error) error {
 	if err == io.EOF {
