@@ -64,6 +64,8 @@ type Config struct {
 	// machine's memory, from 128 MiB to 4 GiB. What one stream keeps is bounded by
 	// protocol.MaxStreamMemory besides.
 	Memory int64
+	// Rules say who is blocked and who is allowed, see Node.SetRules.
+	Rules []Rule
 	// Host and Routing mount the node on a libp2p host and a DHT (or any
 	// other content routing) of the application, which are not closed. The
 	// fields above then only matter as far as the node would have used them

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"time"
+
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
@@ -48,3 +50,12 @@ func Punched(id peer.ID, events ...*holepunch.Event) Punch {
 
 // Service names the scope of replication streams.
 const Service = service
+
+// Offences are what one peer did wrong.
+type Offences struct{ o offences }
+
+// Note counts one now, and returns for how long the peer is refused.
+func (o *Offences) Note(why error) time.Duration { return o.o.note(time.Now(), why) }
+
+// Over tells whether they are forgotten.
+func (o *Offences) Over() bool { return o.o.over(time.Now()) }

@@ -18,8 +18,9 @@ import (
 // accepted. It implements connmgr.ConnectionGater.
 type gater struct {
 	// Constant.
-	loopback bool // nothing leaves this machine
-	wide     bool // the network reaches over the internet, see Config.wide
+	loopback bool      // nothing leaves this machine
+	wide     bool      // the network reaches over the internet, see Config.wide
+	rules    *ruleBook // nil: none
 
 	// mu guards the fields below.
 	mu    sync.RWMutex
@@ -44,13 +45,16 @@ func (g *gater) allowPrivate(p peer.ID) {
 	g.known[p] = true
 }
 
-func (g *gater) InterceptPeerDial(peer.ID) bool { return true }
+func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.rules.blocks(p, nil) }
 
 // InterceptAddrDial keeps a loopback-only node on the machine, and a node in a
 // network that reaches over the internet from probing private ranges it is not
 // in: providers behind a NAT announce such addresses, anybody can announce any,
 // and hosters take dials to them for an attack.
 func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	if g.rules.blocks(p, a) {
+		return false
+	}
 	if g.loopback {
 		return manet.IsIPLoopback(a)
 	}
@@ -79,11 +83,14 @@ func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 }
 
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
+	if g.rules.blocks("", c.RemoteMultiaddr()) {
+		return false
+	}
 	return !g.loopback || manet.IsIPLoopback(c.RemoteMultiaddr())
 }
 
-func (g *gater) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
-	return true
+func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
+	return !g.rules.blocks(p, c.RemoteMultiaddr())
 }
 
 func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

@@ -62,7 +62,7 @@ type hosting struct {
 }
 
 // newHost makes the node's host, or wraps the application's.
-func newHost(cfg Config, key crypto.PrivKey) (*hosting, error) {
+func newHost(cfg Config, key crypto.PrivKey, book *ruleBook) (*hosting, error) {
 	if cfg.Host != nil {
 		return &hosting{host: cfg.Host, loopback: loopbackOnly(cfg.Host.Network().ListenAddresses())}, nil
 	}
@@ -72,6 +72,7 @@ func newHost(cfg Config, key crypto.PrivKey) (*hosting, error) {
 	}
 	hs := &hosting{ours: true, loopback: loopbackOnly(listen)}
 	hs.gate = newGater(hs.loopback, cfg.wide())
+	hs.gate.rules = book
 	for _, list := range [][]peer.AddrInfo{cfg.Bootstrap, cfg.Peers} {
 		for _, info := range list {
 			hs.gate.allowPrivate(info.ID)

@@ -116,6 +116,8 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 		return repunch, 0
 	case st.link != nil:
 		return rest, keepAlive
+	case p.n.rules.blocks(st.id, nil):
+		return rest, keepAlive
 	case !p.hasKeys(st) && connected(h, st.id):
 		return rest, keepAlive // no feed to offer: the connection is all
 	case now.Before(st.next):
@@ -220,6 +222,10 @@ func (p *peers) open(ctx context.Context, id peer.ID) error {
 			return fmt.Errorf("%w: %s", errNoProtocol, id)
 		}
 		return fmt.Errorf("opening a stream to %s: %w", id, err)
+	}
+	if p.n.rules.blocks(id, s.Conn().RemoteMultiaddr()) {
+		_ = s.ResetWithError(codeRefused)
+		return fmt.Errorf("%w: %s", errBlocked, id)
 	}
 	return p.adopt(id, s, true)
 }

@@ -93,7 +93,9 @@ func (p *peers) reserve(s network.Stream) (scopeMemory, error) {
 // handle serves a stream opened by a peer.
 func (p *peers) handle(s network.Stream) {
 	id := s.Conn().RemotePeer()
-	if until := p.refusedUntil(id); time.Now().Before(until) {
+	at := s.Conn().RemoteMultiaddr()
+	until := p.refusedUntil(id)
+	if p.n.rules.blocks(id, at) || time.Now().Before(until) && !p.n.rules.allows(id, at) {
 		_ = s.ResetWithError(codeRefused)
 		return
 	}

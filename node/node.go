@@ -45,6 +45,7 @@ type Node struct {
 	store   ds.Batching // nil without Config.Dir
 	born    time.Time
 	peers   *peers
+	rules   ruleBook
 	notes   network.Notifiee
 	events  hub
 	tcp     tcpCalls
@@ -84,6 +85,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.release())
 		}
 	}()
+	if err := n.rules.set(cfg.Rules); err != nil {
+		return nil, err
+	}
 	key := cfg.Identity
 	if key == nil && cfg.Host == nil {
 		if key, err = identity(cfg.Dir); err != nil {
@@ -95,7 +99,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			return nil, err
 		}
 	}
-	if n.hosting, err = newHost(cfg, key); err != nil {
+	if n.hosting, err = newHost(cfg, key, &n.rules); err != nil {
 		return nil, err
 	}
 	n.host = n.hosting.host

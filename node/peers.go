@@ -25,8 +25,10 @@ const (
 	maxDials = 16
 	// maxAddrs of one peer are remembered, to tell new ones.
 	maxAddrs = 64
-	// connTag protects connections that carry a stream.
-	connTag = "hypercore"
+	// connTag protects connections that carry a stream, allowTag those of peers
+	// that the operator allows.
+	connTag  = "hypercore"
+	allowTag = "hypercore-allowed"
 	// addrTTL is how long addresses of a candidate are kept.
 	addrTTL = 30 * time.Minute
 	// After a failure or a loss the peer is tried again after firstRetry,
@@ -40,10 +42,6 @@ const (
 	// replication goes on soon after a network was gone.
 	nearRetry  = 4 * time.Second
 	recentLoss = 10 * time.Minute
-	// A peer at fault is refused for firstPenalty, doubling up to maxPenalty;
-	// a fault is forgotten after as long without another.
-	firstPenalty = 10 * time.Second
-	maxPenalty   = time.Hour
 	// noProtocolRetry is the wait for a peer that does not speak ours.
 	noProtocolRetry = 10 * time.Minute
 	// idleAfter is how long a stream without any feed is kept.
@@ -85,9 +83,9 @@ type peerState struct {
 	err     error          // of the last attempt, or the end of the last stream
 	addrs   []ma.Multiaddr // it was found at, up to maxAddrs
 	punches int            // attempts to get off a relay
-	faults  int
-	refused time.Time // not welcome before
-	idle    time.Time // since when the link has no feed
+	idle    time.Time      // since when the link has no feed
+
+	offences offences
 }
 
 func newPeers(n *Node) *peers {
@@ -106,7 +104,7 @@ func (p *peers) get(id peer.ID) *peerState {
 
 // drop forgets a peer of which nothing is worth knowing. p.mu is held.
 func (p *peers) drop(st *peerState) {
-	if st.link == nil && !st.keeping && !st.wanted() && st.fails == 0 && st.faults == 0 {
+	if st.link == nil && !st.keeping && !st.wanted() && st.fails == 0 && st.offences.n == 0 {
 		delete(p.m, st.id)
 	}
 }
@@ -297,14 +295,8 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 		st.link, st.offered, st.idle = nil, nil, time.Time{}
 		st.seen = now
 		switch {
-		case faulty(err):
-			if now.Sub(st.refused) > maxPenalty {
-				st.faults = 0
-			}
-			wait := min(firstPenalty<<min(st.faults, 12), maxPenalty)
-			st.faults++
-			st.refused = now.Add(wait)
-			st.next = now.Add(jitter(wait))
+		case faulty(err) && !p.n.rules.allows(st.id, l.raw.Conn().RemoteMultiaddr()):
+			st.next = now.Add(jitter(st.offences.note(now, err)))
 		case now.Sub(l.opened) >= steadyAfter:
 			st.fails, st.lost, st.next = 0, now, now.Add(jitter(firstRetry))
 		default:
@@ -348,7 +340,7 @@ func (p *peers) refusedUntil(id peer.ID) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if st := p.m[id]; st != nil {
-		return st.refused
+		return st.offences.until
 	}
 	return time.Time{}
 }

@@ -199,8 +199,8 @@ func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 	if st.next.After(now) {
 		p.Next = st.next
 	}
-	if st.refused.After(now) {
-		p.Refused = st.refused
+	if st.offences.until.After(now) {
+		p.Refused = st.offences.until
 	}
 	return p
 }

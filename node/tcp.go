@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	manet "github.com/multiformats/go-multiaddr/net"
+
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/protocol"
 )
@@ -93,6 +95,10 @@ func (l *TCPListener) accept() {
 				return
 			case <-time.After(tcpRetry):
 			}
+			continue
+		}
+		if at, err := manet.FromNetAddr(c.RemoteAddr()); err == nil && l.n.rules.blocks("", at) {
+			c.Close()
 			continue
 		}
 		select {

@@ -38,7 +38,7 @@ func (p *peers) sweep() {
 			}
 			continue
 		}
-		if now.Sub(st.seen) > forgetAfter && now.After(st.refused) { // a penalty may last longer
+		if now.Sub(st.seen) > forgetAfter && st.offences.over(now) { // a penalty may last longer
 			for dk := range st.topics {
 				delete(st.topics, dk)
 				if j := p.n.joined(dk); j != nil {
@@ -46,7 +46,7 @@ func (p *peers) sweep() {
 				}
 			}
 			if !st.fixed {
-				st.lan, st.fails, st.faults = false, 0, 0
+				st.lan, st.fails, st.offences = false, 0, offences{}
 			}
 			signal(st.wake)
 			p.drop(st)
@@ -83,6 +83,7 @@ type notifiee struct {
 func (p *peers) notifiee() network.Notifiee {
 	return &notifiee{network.NotifyBundle{
 		ConnectedF: func(_ network.Network, c network.Conn) {
+			p.n.keepAllowed(c)
 			if !isRelayed(c.RemoteMultiaddr()) {
 				p.direct(c.RemotePeer())
 			}

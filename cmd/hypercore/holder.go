@@ -56,20 +56,20 @@ func (h *holder) serve(home *control.Home) {
 	if err != nil {
 		return
 	}
-	if err := h.listen(slot); err != nil {
+	if err := h.listen(slot, h); err != nil {
 		slot.Close()
 		return
 	}
 	h.slot = slot
 }
 
-// listen serves on the socket of a slot. Under mu.
-func (h *holder) listen(slot *control.Slot) error {
+// listen serves back on the socket of a slot. Under mu.
+func (h *holder) listen(slot *control.Slot, back control.Backend) error {
 	l, err := control.Listen(slot.Socket())
 	if err != nil {
 		return err
 	}
-	h.server = control.NewServer(l, h)
+	h.server = control.NewServer(l, back)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (h *holder) serveNode(slot *control.Slot, n *running) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.node = n
-	if err := h.listen(slot); err != nil {
+	if err := h.listen(slot, nodeHolder{h, n.Node}); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil

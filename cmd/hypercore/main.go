@@ -154,6 +154,7 @@ var commands = []struct {
 	{groupNet, newRecover},
 	{groupNet, newBootstrap},
 	{groupNet, newDoctor},
+	{groupNet, newPeers},
 	{groupOther, newFork},
 	{groupOther, newWireDump},
 	{groupOther, newID},

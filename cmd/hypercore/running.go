@@ -47,6 +47,10 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 		return nil, err
 	}
 	cfg.Dir = slot.Dir()
+	if cfg.Rules, err = homeRules(h); err != nil {
+		slot.Close()
+		return nil, err
+	}
 	n, err := node.New(ctx, cfg)
 	if err != nil {
 		slot.Close()

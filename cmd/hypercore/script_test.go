@@ -58,6 +58,7 @@ func params(dir string) testscript.Params {
 			"copydir":    copyDir,
 			"freeport":   freePort,
 			"jsonfield":  jsonField,
+			"waitpeer":   waitPeer,
 			"smalldisk":  smallDisk,
 		},
 		Condition:           condition,
@@ -160,6 +161,21 @@ func runningNode(ts *testscript.TestScript, _ bool, args []string) {
 			return true
 		}
 		return false
+	})
+}
+
+// waitpeer [!]TEXT: until the list of connected peers has TEXT, or has it no longer.
+func waitPeer(ts *testscript.TestScript, _ bool, args []string) {
+	text, gone := strings.CutPrefix(args[0], "!")
+	c := control.NewClient(filepath.Join(ts.Getenv("HYPERCORE_HOME"), "nodes", "0", "control.sock"))
+	defer c.Close()
+	eventually(ts, args[0], func() bool {
+		list, err := c.Peers(context.Background())
+		found := false
+		for _, p := range list {
+			found = found || p.Connected && p.Stream && p.Feeds > 0 && strings.HasPrefix(p.ID, text)
+		}
+		return err == nil && found != gone
 	})
 }
 

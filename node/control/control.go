@@ -28,6 +28,8 @@
 //	GET  /v1/feeds/KEY/peers           []PeerInfo
 //	GET  /v1/facts[?key=KEY]           diagnosis.Facts of the node, and of the feed if it is held;
 //	                                   the DHT is asked for the announcement
+//	GET  /v1/peers                     []NodePeer of the node
+//	PUT  /v1/peers/rules               the body is []PeerRule, which take the place of all there were
 //
 // Answers are JSON unless said otherwise. Of several blocks each is
 //

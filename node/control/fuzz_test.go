@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,15 @@ type noListener struct{ closed chan struct{} }
 func (l noListener) Accept() (net.Conn, error) { <-l.closed; return nil, net.ErrClosed }
 func (l noListener) Close() error              { close(l.closed); return nil }
 func (l noListener) Addr() net.Addr            { return &net.UnixAddr{} }
+
+// keeper is a backend with rules.
+type keeper struct {
+	backend
+	rules *[]control.PeerRule
+}
+
+func (k keeper) NodePeers() []control.NodePeer              { return nil }
+func (k keeper) SetPeerRules(list []control.PeerRule) error { *k.rules = list; return nil }
 
 // FuzzServer asks anything of a node: it answers, with JSON where it says so, and what was appended
 // stays.
@@ -43,15 +53,18 @@ func FuzzServer(f *testing.F) {
 	for _, target := range []string{
 		"/v1/node", "/v1/feeds", "/v1/feeds?dir=/x", k, k + "/peers", k + "/append?cut=lines&size=9", k + "/append?cut=chunk&size=1", k + "/append",
 		k + "/blocks/1", k + "/blocks/18446744073709551615", k + "/blocks?start=1&end=9", k + "/blocks?tail=2&live=true", k + "/verify", "/v1/feeds/x",
-		"/v1/peers", "/v1/peers/lists",
+		"/v1/peers", "/v1/peers/rules",
 	} {
 		f.Add(false, target, []byte("one\ntwo\n"))
-		f.Add(true, target, []byte(`{"peer":"10.0.0.0/8","reason":"why"}`))
+		f.Add(true, target, []byte(`[{"peer":"10.0.0.0/8","action":"block","reason":"why","since":"2026-01-02T03:04:05Z"}]`))
 	}
 	f.Fuzz(func(t *testing.T, post bool, target string, body []byte) {
 		method := "GET"
 		if post {
 			method = "POST"
+			if strings.HasPrefix(target, "/v1/peers") {
+				method = "PUT"
+			}
 		}
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
@@ -65,7 +78,7 @@ func FuzzServer(f *testing.F) {
 		if g.Len() > 1000 { // a long one makes it slow
 			return
 		}
-		s := control.NewServer(noListener{make(chan struct{})}, backend{control.OpenFeed{Feed: g}})
+		s := control.NewServer(noListener{make(chan struct{})}, keeper{backend{control.OpenFeed{Feed: g}}, new([]control.PeerRule)})
 		defer s.Close()
 		before := g.Len()
 		w := httptest.NewRecorder()
@@ -112,7 +125,7 @@ func FuzzFrames(f *testing.F) {
 
 // FuzzHome puts anything into the files of a home.
 func FuzzHome(f *testing.F) {
-	f.Add([]byte("host 0011"), []byte("17"), []byte("node\n"), "dat://00")
+	f.Add([]byte("host 0011"), []byte("17"), []byte(`[{"peer":"x","action":"allow"}]`), "dat://00")
 	f.Add([]byte{0}, []byte("18446744073709551616"), []byte{}, "hyper://"+string(bytes.Repeat([]byte("a"), 64))+"/x")
 	f.Fuzz(func(t *testing.T, identity, announced, role []byte, arg string) {
 		dir := t.TempDir()
@@ -121,7 +134,7 @@ func FuzzHome(f *testing.F) {
 			t.Fatal(err)
 		}
 		dk := feed.DiscoveryKey{1}
-		for path, b := range map[string][]byte{"identity": identity, "announced/" + dk.String(): announced, "nodes/0/role": role} {
+		for path, b := range map[string][]byte{"identity": identity, "announced/" + dk.String(): announced, "nodes/0/role": role, "peers.json": role} {
 			path = filepath.Join(dir, path)
 			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, 0o600)); err != nil {
 				t.Fatal(err)
@@ -142,6 +155,12 @@ func FuzzHome(f *testing.F) {
 			t.Fatal(err)
 		}
 		h.Slots()
+		if list, err := h.PeerRules(); err == nil {
+			again, err := h.ChangePeerRules(t.Context(), func(l []control.PeerRule) []control.PeerRule { return l })
+			if err != nil || len(again) != len(list) {
+				t.Fatalf("%q: %v", role, err)
+			}
+		}
 		if k, err := control.ParseKey(arg); err == nil {
 			if again, err := control.ParseKey(k.String()); err != nil || again != k || !control.LooksLikeKey(arg) {
 				t.Fatalf("%q: %v", arg, err)

@@ -17,6 +17,7 @@ const HomeEnv = "HYPERCORE_HOME"
 //	HOME/nodes/N/       slot N: the state of one node (see Slot)
 //	HOME/commands/N/    slots of commands that hold a feed
 //	HOME/identity       the name of this home as a writer (see Identity)
+//	HOME/peers.json      rules about peers, for all nodes (see PeerRule); peers.lock while they change
 //	HOME/announced/DISCOVERY  how long a feed of one's own was announced (see SetAnnounced)
 //
 // It is safe for concurrent use, also by several processes.

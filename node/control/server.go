@@ -47,6 +47,8 @@ func NewServer(l net.Listener, back Backend) *Server {
 	mux.HandleFunc("GET /v1/feeds/{key}/blocks/{index}", s.get)
 	mux.HandleFunc("GET /v1/feeds/{key}/blocks", s.cat)
 	mux.HandleFunc("POST /v1/feeds/{key}/verify", s.verify)
+	mux.HandleFunc("GET /v1/peers", s.json(s.nodePeers))
+	mux.HandleFunc("PUT /v1/peers/rules", s.json(s.setPeerRules))
 	s.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerTimeout,
