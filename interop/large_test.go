@@ -110,14 +110,9 @@ func TestLarge(t *testing.T) {
 				began := time.Now()
 				connect(t, d, []*npmFeed{p.npm}, e, wire{npmDials: true, here: protocol.StreamOptions{Feeds: keysOf(p.go_)}})
 				if npmSeeds {
-					for p.go_.Downloaded(0, 0) < b.blocks {
-						if t.Failed() {
-							return // the case took too long
-						}
-						time.Sleep(20 * time.Millisecond)
-					}
+					untilGo(t, p.go_, b.blocks, b.blocks)
 				} else {
-					p.npm.call(t, "until", obj{"length": b.blocks, "blocks": b.blocks, "timeout": largeLimit.Milliseconds()}, nil)
+					p.npm.until(t, b.blocks, b.blocks)
 				}
 				t.Logf("%d blocks in %v", b.blocks, time.Since(began).Round(time.Millisecond))
 				// The directory of the clone goes to the other side.

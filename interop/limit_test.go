@@ -19,8 +19,8 @@ import (
 // How long things may take. They are for a machine that is busy with everything
 // else a CI run does at the same time: nothing here comes near them when it works.
 const (
-	// patience is for one thing that somebody waits for. js/patience.mjs has the
-	// same for commands that wait.
+	// patience is for one thing that somebody waits for, or while nothing moves.
+	// js/patience.mjs has the same for commands that wait.
 	patience = time.Minute
 	// caseLimit is for one case with one version, largeLimit for one with -large.
 	caseLimit  = 3 * time.Minute

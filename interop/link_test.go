@@ -153,17 +153,23 @@ func keysOf(feeds ...*feed.Feed) []feed.Key {
 	return keys
 }
 
-// untilGo waits until the feed has the length and that many blocks.
+// untilGo waits until the feed has the length and that many blocks, as long as more
+// come.
 func untilGo(t testing.TB, f *feed.Feed, length, blocks uint64) {
 	t.Helper()
-	events, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for f.Len() < length || f.Downloaded(0, 0) < blocks {
-		select {
-		case <-events.Done():
-			t.Fatalf("still %d long with %d blocks, want %d with %d", f.Len(), f.Downloaded(0, 0), length, blocks)
-		case <-time.After(5 * time.Millisecond):
+	last, moved := uint64(0), time.Now()
+	for {
+		l, b := f.Len(), f.Downloaded(0, 0)
+		if l >= length && b >= blocks {
+			return
 		}
+		if l+b > last {
+			last, moved = l+b, time.Now()
+		}
+		if t.Failed() || time.Since(moved) > patience {
+			t.Fatalf("still %d long with %d blocks, want %d with %d", l, b, length, blocks)
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -240,15 +240,22 @@ export const commands = {
     return { asked: f.has(index) || f.peers.some(p => p.inflightRequests.some(r => r.index === index && !r.hash)) }
   },
 
-  // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, polling: works for every version alike.
+  // until {feed, length?, blocks?} waits until the feed has that length and that many blocks, as long as more come; polling works for
+  // every version alike.
   async until ({ feed: h, length = 0, blocks = 0, timeout = patience }) {
     const f = feed(h)
-    const end = Date.now() + timeout
     const pause = length > 100000 ? 200 : 5 // counting the blocks of a large feed takes a while
-    while (f.length < length || f.downloaded() < blocks) {
-      if (Date.now() > end) throw new Error(`still ${f.length} long with ${f.downloaded()} blocks after ${timeout} ms`)
+    let last = 0
+    let moved = Date.now()
+    while (true) {
+      const here = f.downloaded()
+      if (f.length >= length && here >= blocks) return { length: f.length, blocks: here }
+      if (f.length + here > last) {
+        last = f.length + here
+        moved = Date.now()
+      }
+      if (Date.now() - moved > timeout) throw new Error(`still ${f.length} long with ${here} blocks, nothing came for ${timeout} ms`)
       await new Promise(resolve => setTimeout(resolve, pause))
     }
-    return { length: f.length, blocks: f.downloaded() }
   }
 }
