@@ -537,7 +537,12 @@ func bareRequests(t *testing.T, d *driver, v string) {
 	d.call(t, "closeServer", obj{"server": server.Server}, nil)
 	n.close(t)
 
+	// A directory that has just been opened is announced anew when it is known to be
+	// durable; that is over before anybody asks.
 	f := openGo(t, dir, feed.Options{})
+	if err := f.Sync(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
 	e := engineOf(t, f)
 	port := listenGo(t, e, protocol.StreamOptions{Dialect: protocol.V6, Feeds: keysOf(f)})
 	got := all(port, 2)

@@ -30,23 +30,24 @@ type channel struct {
 	early    []wire.Frame
 
 	open   atomic.Bool // joined and not gone
-	wanted atomic.Bool // the remote has sent a Want: it is told what is new
+	wanted atomic.Bool // the remote has sent a Want: it is told what is here, and what is new
 
 	// guarded by sw.mu
-	peer      *schedule.Peer // nil: nothing is asked of the remote
-	begun     bool           // the remote's Handshake is here
-	regions   []region       // of the remote's have-map, asked for
-	unwanted  int            // regions not answered yet
-	whole     bool           // the remote sends its whole map at once (before 6.23)
-	haveKnown bool           // its have-map has come
-	length    uint64         // what it announced: index after the highest block
-	specials  []special      // hash and seek requests in flight
-	probe     *probe         // a second look at an invalid proof is under way
-	noWant    time.Duration  // when the first Want was sent
-	reported  uint64         // length, as told to the feed
-	sentInfo  bool
-	gotInfo   bool
-	tally     tally
+	peer       *schedule.Peer // nil: nothing is asked of the remote
+	introduced bool           // our have-map was sent: from then on it is told what is new
+	begun      bool           // the remote's Handshake is here
+	regions    []region       // of the remote's have-map, asked for
+	unwanted   int            // regions not answered yet
+	whole      bool           // the remote sends its whole map at once (before 6.23)
+	haveKnown  bool           // its have-map has come
+	length     uint64         // what it announced: index after the highest block
+	specials   []special      // hash and seek requests in flight
+	probe      *probe         // a second look at an invalid proof is under way
+	noWant     time.Duration  // when the first Want was sent
+	reported   uint64         // length, as told to the feed
+	sentInfo   bool
+	gotInfo    bool
+	tally      tally
 
 	// guarded by s.out.mu
 	news []schedule.Run // to be announced when there is room

@@ -331,7 +331,8 @@ func (c *channel) onWant(body []byte) error {
 func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, error) {
 	f := c.sw.f
 	total := f.Len()
-	if !c.hasShown {
+	first := !c.hasShown
+	if first {
 		// The bitfield does not always tell the length.
 		c.hasShown = true
 		if total > 0 {
@@ -356,6 +357,13 @@ func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, error) {
 		return buf, c.s.short("map", err)
 	}
 	defer c.s.mem.give(size)
+	if first {
+		// Nothing is announced before it, or a remote that is not live takes that for
+		// all there will be, and all that comes after it is.
+		c.sw.mu.Lock()
+		defer c.sw.mu.Unlock()
+		c.introduced = true
+	}
 	buf = f.Bitmap(buf[:0], start, blocks)
 	code := wire.EncodeRLE([]byte{}, buf)
 	c.send(func(b []byte) []byte {

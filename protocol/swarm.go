@@ -215,7 +215,7 @@ func (sw *swarm) Available(start, end uint64) {
 		sw.table.Here(start, end)
 	}
 	for _, c := range sw.channels {
-		if c.wanted.Load() && sw.uploads(c.s) {
+		if c.introduced && c.wanted.Load() && sw.uploads(c.s) {
 			c.announce(start, end)
 		}
 	}
@@ -233,7 +233,7 @@ func (sw *swarm) Cleared(start, end uint64) {
 		sw.table.Gone(start, end)
 	}
 	for _, c := range sw.channels {
-		if c.wanted.Load() && sw.uploads(c.s) {
+		if c.introduced && c.wanted.Load() && sw.uploads(c.s) {
 			local := c.local
 			c.send(func(b []byte) []byte {
 				return wire.AppendUnhave(b, local, wire.Unhave{Start: start, Length: end - start})
