@@ -51,6 +51,10 @@ func (f *Feed) Append(ctx context.Context, blocks ...[]byte) (first uint64, err 
 		defer f.mu.Unlock()
 		return f.acc.Len(), f.appendable(0, 0)
 	}
+	if err := f.enter(); err != nil {
+		return 0, err
+	}
+	defer f.leave()
 	if err := f.tryAgain(false); err != nil {
 		return 0, err
 	}
@@ -229,6 +233,10 @@ func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) err
 // good.
 func (f *Feed) TakeOver(ctx context.Context, force bool) error {
 	known := f.knownLen()
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
 	err := func() error {
 		f.wmu.Lock()
 		defer f.wmu.Unlock()

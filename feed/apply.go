@@ -55,6 +55,10 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	if err := f.enter(); err != nil {
+		return 0, err
+	}
+	defer f.leave()
 	if err := f.tryAgain(false); err != nil {
 		return 0, err
 	}

@@ -82,6 +82,10 @@ func (f *Feed) Audit(ctx context.Context, o AuditOptions) (AuditReport, error) {
 			return AuditReport{}, err
 		}
 	}
+	if err := f.enter(); err != nil {
+		return AuditReport{}, err
+	}
+	defer f.leave()
 	f.mu.Lock()
 	if err := f.usable(); err != nil {
 		f.mu.Unlock()

@@ -23,6 +23,10 @@ func (f *Feed) Clear(ctx context.Context, start, end uint64) error {
 	if end < start {
 		return fmt.Errorf("%w: blocks %d to %d", ErrOutOfBounds, start, end)
 	}
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
 	if err := f.tryAgain(false); err != nil {
 		return err
 	}

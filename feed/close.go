@@ -26,6 +26,7 @@ func (f *Feed) Close() error {
 
 	f.wmu.Lock() // whoever changes the feed has ended
 	defer f.wmu.Unlock()
+	f.retire()
 	err := f.lastCommit()
 	f.loops.Wait()
 	f.commitMu.Lock()

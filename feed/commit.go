@@ -168,6 +168,10 @@ func (f *Feed) gather() {
 // A failed write is kept and tried again; a failed sync makes the feed read only
 // until it is opened anew, when recovery writes again whatever it takes over.
 func (f *Feed) commit(final bool) error {
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
 	f.commitMu.Lock()
 	defer f.commitMu.Unlock()
 	if f.files.closed {

@@ -25,6 +25,7 @@ type kind struct {
 	once    bool                         // crash only once: it is slow
 
 	audience bool // peers wait to hear of what is downloaded
+	parks    bool // the feed has a lot
 }
 
 // clone reports whether the feed is somebody else's.
@@ -43,6 +44,7 @@ var kinds = []*kind{
 	{name: "append", sizes: small, run: writes(14, 0, 3), goOn: writeOn},
 	{name: "append durable", options: feed.Options{Durability: feed.AppendDurable}, sizes: small, run: writes(10, 0, 0), goOn: writeOn},
 	{name: "append, kill, reopen", sizes: small, run: writes(12, 3, 2), goOn: writeOn},
+	{name: "append, park", parks: true, sizes: small, run: parkings, goOn: writeOn},
 	{name: "append batches", sizes: small, run: batches, goOn: writeOn},
 	{name: "append large", sizes: mixed, run: writes(10, 1, 2), goOn: writeOn},
 	{name: "append from several", options: feed.Options{Durability: feed.AppendDurable}, sizes: small, run: several, goOn: writeOn},
@@ -91,6 +93,27 @@ func writes(n, reopens, syncs int) func(*world, *rand.Rand) {
 			default:
 				w.append(w.block(r))
 			}
+		}
+	}
+}
+
+// parkings appends, and parks in between; sometimes another process appends then.
+func parkings(w *world, r *rand.Rand) {
+	w.open()
+	for range 12 {
+		switch r.IntN(7) {
+		case 0:
+			w.park()
+		case 1:
+			w.park()
+			w.elsewhere(w.block(r))
+		case 2:
+			w.kill()
+			w.reopen()
+		case 3:
+			w.sync()
+		default:
+			w.append(w.block(r))
 		}
 	}
 }

@@ -2,6 +2,9 @@ package feed_test
 
 import (
 	"errors"
+	"hash/fnv"
+	"io"
+	"io/fs"
 	"sync"
 
 	"github.com/go-hypercore/hypercore/store"
@@ -54,6 +57,38 @@ func (t *tether) kill() {
 		f.Close()
 	}
 	t.files = nil
+}
+
+// Stamp implements store.Stamper: the content tells.
+func (t *tether) Stamp(name string) (s store.Stamp, err error) {
+	err = t.do(func() error {
+		s, err = stampOf(t.Storage, name)
+		return err
+	})
+	return s, err
+}
+
+// stampOf makes a stamp of the content of a file.
+func stampOf(st store.Storage, name string) (s store.Stamp, err error) {
+	f, err := st.Open(name, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	if s.Size, err = f.Size(); err != nil {
+		return s, err
+	}
+	b := make([]byte, s.Size)
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return s, err
+	}
+	h := fnv.New64a()
+	h.Write(b)
+	s.Inode = h.Sum64() | 1
+	return s, nil
 }
 
 type tetherFile struct {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/bitfield"
@@ -228,6 +230,9 @@ func (w *world) open() {
 // options are those of a program that knows what was promised to it.
 func (w *world) options(p promise) feed.Options {
 	o := w.kind.options
+	if w.kind.parks {
+		o.Lot = feed.NewLot(feed.LotOptions{Look: -1})
+	}
 	switch {
 	case w.kind.clone():
 		o.Key = w.kind.src.key
@@ -265,6 +270,53 @@ func (w *world) sync() {
 		failf("sync: %w", err)
 	}
 	w.durable(length, have)
+	w.follow()
+}
+
+// park closes the files for a while; everything is durable.
+func (w *world) park() {
+	w.sync()
+	length, have := w.present()
+	for start := time.Now(); !w.f.Park(context.Background()); runtime.Gosched() { // the committer is just ending
+		if err := w.f.Stats().Err; err != nil {
+			failf("park: %w", err)
+		}
+		if time.Since(start) > time.Minute {
+			failf("the feed does not park")
+		}
+	}
+	w.durable(length, have)
+}
+
+// elsewhere lets another process append while the feed is parked, and the feed see
+// it.
+func (w *world) elsewhere(blocks ...[]byte) {
+	o := w.options(w.lastPromise())
+	o.Lot = nil
+	proc := &tether{Storage: w.disk}
+	defer proc.kill()
+	ctx := context.Background()
+	g, err := feed.Open(ctx, proc, o)
+	if err != nil {
+		failf("another process: open: %w", err)
+	}
+	defer g.Close()
+	w.tried = blocks
+	first, err := g.Append(ctx, blocks...)
+	if err == nil {
+		err = g.Close()
+	}
+	if err != nil {
+		failf("another process: %w", err)
+	}
+	w.appended(first)
+	for i, want := range blocks {
+		if b, err := w.f.Local(first + uint64(i)); err != nil || !bytes.Equal(b, want) {
+			failf("what another process has appended as block %d is %q: %w", first+uint64(i), b, err)
+		}
+	}
+	w.durable(w.present())
+	w.learn()
 	w.follow()
 }
 

@@ -49,7 +49,8 @@
 //	            for the disk, what was appended since the newest slot (redo.go)
 //	fork        the evidence, if the writer signed two histories (fork.go)
 //
-// A lock (flock) is held on bitfield while the feed is open, as hypercore does.
+// A lock (flock) is held on bitfield while the feed is open and not parked, as
+// hypercore does.
 //
 // # Invariants
 //
@@ -92,6 +93,44 @@
 //	                                          appends (ErrBehind)
 //	data too short                            writer: reading only; reader: what is
 //	                                          lost is missing
+//
+// # Parking
+//
+// A feed holds five files. A program with thousands opens them with a common
+// Options.Lot, which bounds how many feeds have files open at once (40 of them if
+// nothing else is said). When one more needs its files, the one that was not used
+// for the longest time parks: what is pending is committed as by Close, the files
+// are closed, the lock is given back. In memory stays what most questions need:
+// length, roots, which blocks are here, who waits, watches and replicates. The next
+// call that reads, proves, appends or applies opens the files and locks them again.
+//
+//	        room is needed, or LotOptions.Idle
+//	      ┌─────────────────────────────────────┐
+//	      │                                     ▼
+//	Open ─► open ◄─ stamps as they were ──── parked
+//	          ▲                                 │
+//	          └──── loaded anew ◄─ different ───┘
+//
+// What holds:
+//
+//  1. A feed parks only at rest: nothing is pending, nobody is inside a call, no
+//     write has failed. What cannot be written stays open.
+//  2. While it is parked other programs may write the directory, as the lock allows
+//     them. Sizes, times and inodes of all files are compared when they are opened
+//     again; where the clock of the file system is too coarse to tell, they count as
+//     different. Then the feed is loaded as Open does it, and what it has gained and
+//     lost is announced (Available, Cleared, the event Reloaded). The directories of
+//     parked feeds are looked at once a minute, so this also happens unasked.
+//  3. The guard against forks stays: while another program has the lock every use
+//     that needs a file is ErrLocked; the highest length that was announced is
+//     remembered, so a directory that is shorter now is ErrBehind; one that another
+//     identity wrote is ErrOtherWriter; one with another history freezes the feed,
+//     with the evidence; one that holds another feed, or none, is an error, and
+//     nothing of it is announced.
+//  4. When all open feeds are in use one more waits for up to a second, then opens
+//     its files anyway.
+//
+// What is in memory, or in a storage made of a function, never parks.
 //
 // # Use
 //

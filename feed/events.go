@@ -3,7 +3,7 @@ package feed
 import "context"
 
 // Event is what Watch tells: one of Appended, Downloaded, Extended, Uploaded,
-// Synced, Cleared, PeerEvent, Forked, Failed, Missed and Closed.
+// Synced, Cleared, PeerEvent, Forked, Failed, Missed, Reloaded and Closed.
 type Event interface{ event() }
 
 // Appended: blocks Start to End-1 were appended here.
@@ -43,6 +43,10 @@ type Failed struct{ Err error }
 // dropped. The state of the feed tells what they were.
 type Missed struct{ Events uint64 }
 
+// Reloaded: another program had written the directory while the feed was parked.
+// What is here was loaded anew; the length was From.
+type Reloaded struct{ From, Length uint64 }
+
 // Closed: the feed is closed. It is the last event.
 type Closed struct{ Err error }
 
@@ -56,6 +60,7 @@ func (PeerEvent) event()  {}
 func (Forked) event()     {}
 func (Failed) event()     {}
 func (Missed) event()     {}
+func (Reloaded) event()   {}
 func (Closed) event()     {}
 
 // watchBuffer is the number of events a watcher may be behind.

@@ -16,8 +16,19 @@ type Feed struct {
 	// Constant after Open.
 	st    store.Storage
 	opts  Options
-	files files
+	files files         // while the feed is parked there are none: see enter
 	done  chan struct{} // closed when Close begins
+	lot   *Lot          // nil: the feed does not park
+
+	// Parking, see park.go. holds counts those who use the files; while they are
+	// closed it is less than 0, and they wait for parking. parking is taken before
+	// wmu and commitMu, and guards berth and retired.
+	holds   atomic.Int64
+	usedAt  atomic.Uint64 // by lot.clock
+	parking sync.Mutex
+	berth   *berth // nil: the files are open
+	retired bool   // no parking any more
+	spot    int    // guarded by lot.mu: index among the parked
 
 	// wmu is held by whoever changes the log: one append, batch of proofs, clear
 	// or finalize at a time. It is taken before mu, and held over file writes.
@@ -93,6 +104,7 @@ type Feed struct {
 	retry    bool           // ... and may be tried again
 	failedAt time.Time
 	damage   error // found on open: read only
+	astray   error // the directory holds something else since the feed was parked
 	frozen   *ForkError
 	behind   uint64 // more was announced than is here: this length; 0 no
 	other    string // identity of the node that wrote last, if it is another one
@@ -241,6 +253,8 @@ func (f *Feed) changeable() error {
 		return f.failed
 	case f.damage != nil:
 		return f.damage
+	case f.astray != nil:
+		return f.astray
 	}
 	return nil
 }

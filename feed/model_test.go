@@ -13,6 +13,11 @@ import (
 	"github.com/go-hypercore/hypercore/store"
 )
 
+// parkable is a storage in memory on which a feed can park.
+type parkable struct{ *store.MemoryStorage }
+
+func (p parkable) Stamp(name string) (store.Stamp, error) { return stampOf(p.MemoryStorage, name) }
+
 // TestModel does random things to a feed, a clone of it and a clone of the clone,
 // and compares them with a plain slice.
 func TestModel(t *testing.T) {
@@ -25,12 +30,13 @@ func model(t *testing.T, seed uint64) {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(seed, 41))
 	type side struct {
-		st   *store.MemoryStorage
+		st   parkable
 		f    *feed.Feed
 		want [][]byte // nil: not here
 		o    feed.Options
 	}
 	var sides [3]*side
+	lot := feed.NewLot(feed.LotOptions{Open: 1})
 	for i := range sides {
 		o := feed.Options{Sparse: true, VerifyReads: r.IntN(2) == 0, Durability: feed.Durability(r.IntN(3))}
 		if i == 0 {
@@ -38,7 +44,10 @@ func model(t *testing.T, seed uint64) {
 		} else {
 			o.Key = sides[0].f.Key()
 		}
-		st := store.Memory()
+		if r.IntN(2) == 0 { // where there is room for one feed
+			o.Lot = lot
+		}
+		st := parkable{store.Memory()}
 		sides[i] = &side{st: st, f: open(t, st, o), o: o}
 	}
 	var all [][]byte

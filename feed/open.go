@@ -40,15 +40,22 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	f := &Feed{st: st, opts: opts, done: make(chan struct{}), acc: new(merkle.Accumulator)}
-	f.hash = f.acc.TreeHash()
-	f.apply.verifier.Held, f.apply.verifier.Word = f.held, f.treeWord
-	f.looping = true // until here nothing is committed
+	f := newFeed(st, opts)
+	if _, ok := st.(store.Stamper); ok && opts.Lot != nil {
+		f.lot = opts.Lot
+		f.lot.admit()
+	}
 	err := f.open(ctx)
 	f.looping = false
 	if err != nil {
 		f.letGo()
+		if f.lot != nil {
+			f.lot.quit()
+		}
 		return nil, err
+	}
+	if f.lot != nil {
+		f.lot.drive(f, false)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,6 +64,15 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 		f.kick() // what was recovered may be announced when it is committed
 	}
 	return f, nil
+}
+
+// newFeed returns a feed that is to be opened. Until looping is taken back, nothing
+// is committed.
+func newFeed(st store.Storage, opts Options) *Feed {
+	f := &Feed{st: st, opts: opts, done: make(chan struct{}), acc: new(merkle.Accumulator), looping: true}
+	f.hash = f.acc.TreeHash()
+	f.apply.verifier.Held, f.apply.verifier.Word = f.held, f.treeWord
+	return f
 }
 
 func (f *Feed) open(ctx context.Context) error {

@@ -48,6 +48,10 @@ type Options struct {
 	// announced, for example from a record outside of the directory. If less is
 	// here, the feed refuses to append until TakeOver.
 	KnownLength uint64
+	// Lot, if not nil, bounds how many of the feeds that were opened with it have
+	// their files open: this one parks when it is at rest and the room is needed, see
+	// the package comment. Only a feed in a directory parks.
+	Lot *Lot
 	// VerifyReads hashes each block that is read from the disk and compares it
 	// with the tree: bit rot becomes a CorruptError instead of wrong data.
 	VerifyReads bool

@@ -46,6 +46,10 @@ type ProofRequest struct {
 // It fails with ErrNotLocal when the block (with req.Hash: the leaf) is not here
 // or not durable yet.
 func (f *Feed) Prove(req ProofRequest, remote merkle.MutableBits, p *Proof) error {
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.usable(); err != nil {
@@ -156,6 +160,10 @@ func (f *Feed) Proof(ctx context.Context, i uint64) (Proof, error) {
 	if err := f.signed(ctx); err != nil {
 		return Proof{}, err
 	}
+	if err := f.enter(); err != nil {
+		return Proof{}, err
+	}
+	defer f.leave()
 	var p Proof
 	err := func() error {
 		f.mu.Lock()
@@ -200,6 +208,10 @@ func (f *Feed) Signature(ctx context.Context, i uint64) (Signature, error) {
 	if err := f.signed(ctx); err != nil {
 		return Signature{}, err
 	}
+	if err := f.enter(); err != nil {
+		return Signature{}, err
+	}
+	defer f.leave()
 	f.mu.Lock()
 	length, file := f.acc.Len(), f.sigs.file
 	f.mu.Unlock()
@@ -228,6 +240,10 @@ func (f *Feed) Signature(ctx context.Context, i uint64) (Signature, error) {
 // Roots returns the roots the feed had, or has, at a length. It fails with
 // ErrOutOfBounds beyond the length and with ErrNotLocal if one is not here.
 func (f *Feed) Roots(length uint64) ([]merkle.Node, error) {
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
+	defer f.leave()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if length > f.acc.Len() {

@@ -29,6 +29,10 @@ func (f *Feed) ReadBlock(dst []byte, i uint64) ([]byte, error) {
 // BlockSize returns the size of block i in bytes, if its leaf is here. Of a block
 // that is not here itself a directory written by JavaScript may have a wrong one.
 func (f *Feed) BlockSize(i uint64) (uint64, error) {
+	if err := f.enter(); err != nil {
+		return 0, err
+	}
+	defer f.leave()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.usable(); err != nil {
@@ -152,6 +156,10 @@ func (f *Feed) ReadBlocks(dst []byte, start, n uint64, sizes []uint64) ([]byte, 
 // and about maxBytes, with one read. It fails with ErrNotLocal if not even the
 // first is here.
 func (f *Feed) readRun(dst []byte, start, end, maxBytes uint64, sizes []uint64) ([]byte, []uint64, error) {
+	if err := f.enter(); err != nil {
+		return dst, sizes, err
+	}
+	defer f.leave()
 	given, first := len(dst), len(sizes)
 	for {
 		f.mu.Lock()

@@ -15,6 +15,10 @@ func (f *Feed) ProveRun(start, n, digest, last uint64, remote merkle.MutableBits
 	if n == 0 || n > merkle.MaxRun || start >= MaxLength {
 		return fmt.Errorf("%w: a run of %d blocks from %d", ErrOutOfBounds, n, start)
 	}
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.usable(); err != nil {

@@ -63,31 +63,10 @@ func (f *Feed) findIn(n, size, offset uint64) (index, rel uint64, ok bool) {
 // ErrOutOfBounds if the feed has not as many bytes.
 func (f *Feed) Seek(ctx context.Context, offset uint64) (index, rel uint64, err error) {
 	known := f.knownLen()
-	f.mu.Lock()
-	if err := f.usable(); err != nil {
-		f.mu.Unlock()
-		return 0, 0, err
+	index, rel, w, err := f.seekHere(offset, known)
+	if w == nil {
+		return index, rel, err
 	}
-	index, rel, ok := f.find(offset)
-	if err := f.tree.takeErr(); err != nil {
-		f.mu.Unlock()
-		return 0, 0, f.nodeError(err)
-	}
-	beyond := offset >= f.acc.ByteLen() && offset > 0
-	if ok || beyond && (f.writable() || f.static || known <= f.acc.Len() && f.acc.Len() > 0) {
-		have := f.acc.ByteLen()
-		f.mu.Unlock()
-		if !ok {
-			err = fmt.Errorf("%w: byte %d of %d", ErrOutOfBounds, offset, have)
-			return 0, 0, err
-		}
-		return index, rel, nil
-	}
-	w := &seekWait{offset: offset, found: make(chan struct{})}
-	w.block = f.decider(offset)
-	f.seeks = append(f.seeks, w)
-	f.demandChanged()
-	f.mu.Unlock()
 	f.dispatch()
 
 	select {
@@ -103,6 +82,36 @@ func (f *Feed) Seek(ctx context.Context, offset uint64) (index, rel uint64, err 
 		f.dispatch()
 		return 0, 0, ctx.Err()
 	}
+}
+
+// seekHere finds the block in the nodes that are here. If they do not tell, it
+// returns one who waits.
+func (f *Feed) seekHere(offset, known uint64) (index, rel uint64, w *seekWait, err error) {
+	if err := f.enter(); err != nil {
+		return 0, 0, nil, err
+	}
+	defer f.leave()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.usable(); err != nil {
+		return 0, 0, nil, err
+	}
+	index, rel, ok := f.find(offset)
+	if err := f.tree.takeErr(); err != nil {
+		return 0, 0, nil, f.nodeError(err)
+	}
+	if ok {
+		return index, rel, nil, nil
+	}
+	beyond := offset >= f.acc.ByteLen() && offset > 0
+	if beyond && (f.writable() || f.static || known <= f.acc.Len() && f.acc.Len() > 0) {
+		return 0, 0, nil, fmt.Errorf("%w: byte %d of %d", ErrOutOfBounds, offset, f.acc.ByteLen())
+	}
+	w = &seekWait{offset: offset, found: make(chan struct{})}
+	w.block = f.decider(offset)
+	f.seeks = append(f.seeks, w)
+	f.demandChanged()
+	return 0, 0, w, nil
 }
 
 // decider returns the block to ask for when the way ends right above two blocks:

@@ -92,7 +92,7 @@ func clearBits(bits []byte, lo, hi uint64) {
 
 // limit returns the number of blocks from which on nothing may be shown to peers.
 func (f *Feed) limit() uint64 {
-	if f.draft {
+	if f.draft || f.astray != nil {
 		return 0
 	}
 	return f.durable

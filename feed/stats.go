@@ -45,6 +45,8 @@ func (f *Feed) Stats() Stats {
 		s.Err = f.failed
 	case f.damage != nil:
 		s.Err = f.damage
+	case f.astray != nil:
+		s.Err = f.astray
 	case f.writable() && !f.static:
 		s.Err = f.appendable(0, 0)
 	}
@@ -57,6 +59,16 @@ func (f *Feed) DownloadedBytes(ctx context.Context, start, end uint64) (bytes ui
 	if n := f.Len(); end == 0 || end > n {
 		end = n
 	}
+	f.mu.Lock()
+	if n := f.acc.Len(); start == 0 && end == n && f.image.Data.NextClear(0) >= n {
+		defer f.mu.Unlock()
+		return f.acc.ByteLen(), nil // all of it, whether or not the feed is parked
+	}
+	f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return 0, err
+	}
+	defer f.leave()
 	for start < end {
 		if err := ctx.Err(); err != nil {
 			return 0, err

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/feed"
 )
 
 // Toggle is a choice that the node makes unless told.
@@ -66,6 +67,11 @@ type Config struct {
 	Memory int64
 	// Rules say who is blocked and who is allowed, see Node.SetRules.
 	Rules []Rule
+	// Lot is where the feeds that Open opens park, so that thousands of them do not
+	// need thousands of open files: see feed.Options.Lot. Several nodes may share
+	// one. Nil: one of the node's own, in which feed.DefaultOpenFeeds feeds have
+	// their files open; a node with fewer keeps all of them, and their locks.
+	Lot *feed.Lot
 	// Host and Routing mount the node on a libp2p host and a DHT (or any
 	// other content routing) of the application, which are not closed. The
 	// fields above then only matter as far as the node would have used them

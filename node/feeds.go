@@ -20,7 +20,9 @@ type openFeed struct {
 }
 
 // Open opens a feed that the node closes with itself, or earlier with
-// CloseFeed. It is served to every peer that knows it; Share makes it known.
+// CloseFeed. It is served to every peer that knows it; Share makes it known. With
+// many feeds open, those at rest park: see Config.Lot. Several may be opened at the
+// same time, which is faster.
 func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed.Feed, error) {
 	return n.open(ctx, s, o, protocol.FeedOptions{})
 }
@@ -31,6 +33,9 @@ func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po pro
 	n.mu.Unlock()
 	if closed {
 		return nil, ErrClosed
+	}
+	if o.Lot == nil {
+		o.Lot = n.cfg.Lot
 	}
 	f, err := feed.Open(ctx, s, o)
 	if err != nil {

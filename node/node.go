@@ -78,6 +78,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		topics:    map[feed.DiscoveryKey]*topic{},
 		listeners: map[*TCPListener]struct{}{},
 	}
+	if n.cfg.Lot == nil {
+		n.cfg.Lot = feed.NewLot(feed.LotOptions{})
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.events.init()
 	defer func() {

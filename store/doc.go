@@ -19,6 +19,13 @@
 // Nothing is promised about writes that were not synced: each may be there,
 // missing, or torn at a sector, in any order.
 //
+// # Stamps
+//
+// A directory tells by the stamps of its files (Stamper) whether somebody else has
+// written them since they were closed: size, times of the last change, inode. A
+// stamp that is about as old as the tick of the file system's clock proves nothing
+// (Stamp.Fresh); who relies on stamps treats it as different.
+//
 // # Names and permissions
 //
 // Names are plain file names without separators. Directories are made 0700,

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -103,24 +105,32 @@ func (h *hypercoreSide) start(ctx context.Context, offer string) (err error) {
 	return err
 }
 
-// open opens the feeds of r; keys may be nil.
+// open opens the feeds of r, on all cores; keys may be nil.
 func (h *hypercoreSide) open(ctx context.Context, r *request, keys []string) error {
 	feeds, _ := h.split(r)
-	o := h.options(r)
-	for i := range feeds {
-		var err error
-		if keys != nil {
-			if o.Key, err = feed.ParseKey(keys[i]); err != nil {
-				return err
+	h.feeds = make([]*feed.Feed, feeds)
+	errs := make([]error, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			for i := w; i < feeds && errs[w] == nil; i += len(errs) {
+				h.feeds[i], errs[w] = h.openOne(ctx, r, i, keys)
 			}
-		}
-		f, err := h.node.Open(ctx, h.dir(r, i), o)
-		if err != nil {
-			return err
-		}
-		h.feeds = append(h.feeds, f)
+		})
 	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (h *hypercoreSide) openOne(ctx context.Context, r *request, i int, keys []string) (*feed.Feed, error) {
+	o := h.options(r)
+	if keys != nil {
+		var err error
+		if o.Key, err = feed.ParseKey(keys[i]); err != nil {
+			return nil, err
+		}
+	}
+	return h.node.Open(ctx, h.dir(r, i), o)
 }
 
 // share shares the feeds that are open.

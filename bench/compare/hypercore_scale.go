@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/store"
 )
 
 // openLong opens a long feed and gets one block.
@@ -160,5 +162,48 @@ func (h *hypercoreSide) idle(ctx context.Context, r *request) (figures, error) {
 			return nil, errors.Join(err, fmt.Errorf("feed %d: its first block differs", i))
 		}
 	}
-	return figures{"each": more / float64(len(h.feeds)), "files": float64(len(fds)), "seconds": ready.Seconds()}, nil
+	out := figures{"each": more / float64(len(h.feeds)), "files": float64(len(fds)), "seconds": ready.Seconds()}
+	out["request_ms"], out["worst_ms"], err = h.askIdle(ctx, r)
+	return out, err
+}
+
+// askIdle connects another node and gets a block of feeds chosen at random. A
+// request counts from the moment the reader shares the feed, which it has never
+// heard of, to the verified block. It returns the median and the worst.
+func (h *hypercoreSide) askIdle(ctx context.Context, r *request) (median, worst float64, err error) {
+	const requests = 50
+	_, each := h.split(r)
+	reader := &hypercoreSide{}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	if err := reader.start(ctx, h.node.Addrs()[0].String()); err != nil {
+		return 0, 0, err
+	}
+	src := rand.New(rand.NewPCG(5, 6))
+	var ms []float64
+	for range requests + 1 {
+		i := src.IntN(len(h.feeds))
+		block := src.IntN(each)
+		f, err := reader.node.Open(ctx, store.Memory(), feed.Options{Key: h.feeds[i].Key(), Sparse: true})
+		if err != nil {
+			return 0, 0, err
+		}
+		start := time.Now()
+		if _, err := reader.node.Share(ctx, f, node.JoinOptions{}); err != nil {
+			return 0, 0, err
+		}
+		got, err := f.Get(ctx, uint64(block))
+		took := time.Since(start)
+		if err != nil {
+			return 0, 0, err
+		}
+		if want, err := r.Data.block(i*each + block); err != nil || !bytes.Equal(got, want) {
+			return 0, 0, errors.Join(err, fmt.Errorf("feed %d: block %d differs", i, block))
+		}
+		ms = append(ms, took.Seconds()*1e3)
+		if err := reader.node.CloseFeed(f.Key()); err != nil {
+			return 0, 0, err
+		}
+	}
+	s := spreadOf(ms[1:]) // the first one waits for the connection
+	return s.Median, s.Max, nil
 }

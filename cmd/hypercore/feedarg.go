@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -52,6 +53,10 @@ func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Opti
 		}
 		return c.Feed(k), ref, nil
 	}
+	// A node with many feeds does not hold the lock of each all the time.
+	if c, k, err := h.Find(ctx, ref.Dir, feed.Key{}); err == nil {
+		return c.Feed(k), ref, nil
+	}
 	deadline := time.Now().Add(lockPatience)
 	for {
 		f, err := feed.Open(ctx, store.Dir(ref.Dir), guarded(h, ref.Dir, o))
@@ -91,12 +96,14 @@ func (a *app) local(h *control.Home, f *feed.Feed, dir, command string) control.
 	hold := newHolder(command)
 	of := control.OpenFeed{Feed: f, Dir: control.Canonical(dir)}
 	hold.add(of)
-	kept := keepAnnounced(h, f)
+	kept := newAnnouncedKeeper(h)
+	kept.add(f)
+	var once sync.Once
 	later := time.AfterFunc(serveAfter, func() { hold.serve(h) })
 	return control.NewLocal(of, func() error {
 		later.Stop()
 		err := hold.Close()
-		kept()
+		once.Do(kept.close)
 		return errors.Join(err, f.Close())
 	})
 }

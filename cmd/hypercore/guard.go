@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,42 +37,73 @@ func guarded(h *control.Home, dir string, o feed.Options) feed.Options {
 	return o
 }
 
-// keepAnnounced keeps the home's record of the announced length of a writer's feed
-// until stop is called. It writes nothing while the feed refuses to append: then
-// the record is what the feed is behind of.
-func keepAnnounced(h *control.Home, f *feed.Feed) (stop func()) {
+// announcedKeeper keeps the home's records of the announced lengths of the writers'
+// feeds that this process has open. It writes nothing about a feed that refuses to
+// append: then the record is what the feed is behind of.
+type announcedKeeper struct {
+	home *control.Home // constant
+	done chan struct{} // closed by close
+	wg   sync.WaitGroup
+
+	mu    sync.Mutex
+	feeds []*keptFeed
+}
+
+// keptFeed is one of them.
+type keptFeed struct {
+	f    *feed.Feed
+	dk   feed.DiscoveryKey
+	last uint64 // as it is in the home
+}
+
+func newAnnouncedKeeper(h *control.Home) *announcedKeeper {
+	return &announcedKeeper{home: h, done: make(chan struct{})}
+}
+
+// add keeps the record of one more feed, if it is one's own.
+func (k *announcedKeeper) add(f *feed.Feed) {
 	if !f.Writable() || f.Static() {
-		return func() {}
+		return
 	}
 	dk := f.DiscoveryKey()
-	last := h.Announced(dk)
-	look := func() {
-		if s := f.Stats(); s.Announced > last && s.Err == nil {
-			if h.SetAnnounced(dk, s.Announced) == nil {
-				last = s.Announced
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.feeds = append(k.feeds, &keptFeed{f, dk, k.home.Announced(dk)}); len(k.feeds) == 1 {
+		k.wg.Go(k.run)
+	}
+}
+
+func (k *announcedKeeper) run() {
+	tick := time.NewTicker(announcedEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-k.done:
+			k.look()
+			return
+		case <-tick.C:
+			k.look()
+		}
+	}
+}
+
+func (k *announcedKeeper) look() {
+	k.mu.Lock()
+	feeds := slices.Clone(k.feeds)
+	k.mu.Unlock()
+	for _, x := range feeds {
+		if s := x.f.Stats(); s.Announced > x.last && s.Err == nil {
+			if k.home.SetAnnounced(x.dk, s.Announced) == nil {
+				x.last = s.Announced
 			}
 		}
 	}
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(announcedEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				look()
-				return
-			case <-tick.C:
-				look()
-			}
-		}
-	})
-	var once sync.Once
-	return func() {
-		once.Do(func() { close(done) })
-		wg.Wait()
-	}
+}
+
+// close writes what is left. It is called once, before the feeds are closed.
+func (k *announcedKeeper) close() {
+	close(k.done)
+	k.wg.Wait()
 }
 
 // notWritable says why nothing can be appended to the feed in dir.

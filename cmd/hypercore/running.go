@@ -28,7 +28,7 @@ type running struct {
 	home  *control.Home
 	slot  *control.Slot
 	hold  *holder
-	kept  []func() // end keeping announced lengths
+	kept  *announcedKeeper
 	flags *netFlags
 
 	mu     sync.Mutex                // guards wanted
@@ -59,7 +59,7 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 	if st := n.Status(); st.Network != discovery.NetworkAmino && st.Network != discovery.NetworkNone && len(cfg.Bootstrap)+len(cfg.Peers) == 0 && !cfg.Server {
 		a.say("note: without --bootstrap, network %s is only found in the LAN", st.Network)
 	}
-	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), flags: flags}
+	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), kept: newAnnouncedKeeper(h), flags: flags}
 	if err := r.hold.serveNode(slot, r); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -127,9 +127,7 @@ func (r *running) addrs() []string {
 // Close ends the node and gives its slot back.
 func (r *running) Close() error {
 	err := r.hold.Close()
-	for _, stop := range r.kept {
-		stop()
-	}
+	r.kept.close()
 	return errors.Join(err, r.Node.Close(), r.slot.Close())
 }
 
@@ -147,10 +145,17 @@ func (r *running) openToFetch(ctx context.Context, dir string, o feed.Options) (
 func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by func(context.Context, store.Storage, feed.Options) (*feed.Feed, error)) (*feed.Feed, error) {
 	deadline := time.Now().Add(lockPatience)
 	for {
-		f, err := by(ctx, store.Dir(dir), guarded(r.home, dir, o))
+		var f *feed.Feed
+		c, _, err := r.home.FindOther(ctx, dir, r.slot)
+		if err == nil { // also one that does not hold the lock at this moment
+			c.Close()
+			err = fmt.Errorf("%s: %w", dir, feed.ErrLocked)
+		} else {
+			f, err = by(ctx, store.Dir(dir), guarded(r.home, dir, o))
+		}
 		if err == nil {
 			if r.hold.command != "recover" {
-				r.kept = append(r.kept, keepAnnounced(r.home, f))
+				r.kept.add(f)
 			}
 			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return r.peerInfos(f) }})
 			return f, nil

@@ -263,6 +263,16 @@ const findTimeout = 2 * time.Second
 // Find returns the running node of this home that holds the feed in directory
 // dir, or with key k when dir is empty. ErrNoNode: none does.
 func (h *Home) Find(ctx context.Context, dir string, k feed.Key) (*Client, feed.Key, error) {
+	return h.find(ctx, dir, k, nil)
+}
+
+// FindOther is Find for a directory, but for the process that has claimed the slot
+// own.
+func (h *Home) FindOther(ctx context.Context, dir string, own *Slot) (*Client, feed.Key, error) {
+	return h.find(ctx, dir, feed.Key{}, own)
+}
+
+func (h *Home) find(ctx context.Context, dir string, k feed.Key, own *Slot) (*Client, feed.Key, error) {
 	q := url.Values{}
 	path := "/v1/feeds"
 	if dir != "" {
@@ -271,6 +281,9 @@ func (h *Home) Find(ctx context.Context, dir string, k feed.Key) (*Client, feed.
 		path += "/" + k.String()
 	}
 	for _, s := range h.Slots() {
+		if own != nil && s.Socket == own.Socket() {
+			continue
+		}
 		c := NewClient(s.Socket)
 		cctx, cancel := context.WithTimeout(ctx, findTimeout)
 		var found []FeedInfo
