@@ -26,6 +26,7 @@ type kind struct {
 
 	audience bool // peers wait to hear of what is downloaded
 	parks    bool // the feed has a lot
+	others   bool // another process writes too: what fails may be its
 }
 
 // clone reports whether the feed is somebody else's.
@@ -44,7 +45,8 @@ var kinds = []*kind{
 	{name: "append", sizes: small, run: writes(14, 0, 3), goOn: writeOn},
 	{name: "append durable", options: feed.Options{Durability: feed.AppendDurable}, sizes: small, run: writes(10, 0, 0), goOn: writeOn},
 	{name: "append, kill, reopen", sizes: small, run: writes(12, 3, 2), goOn: writeOn},
-	{name: "append, park", parks: true, sizes: small, run: parkings, goOn: writeOn},
+	{name: "append, park", parks: true, sizes: small, run: parkings(0), goOn: writeOn},
+	{name: "append, park, another", parks: true, others: true, sizes: small, run: parkings(2), goOn: writeOn},
 	{name: "append batches", sizes: small, run: batches, goOn: writeOn},
 	{name: "append large", sizes: mixed, run: writes(10, 1, 2), goOn: writeOn},
 	{name: "append from several", options: feed.Options{Durability: feed.AppendDurable}, sizes: small, run: several, goOn: writeOn},
@@ -97,23 +99,26 @@ func writes(n, reopens, syncs int) func(*world, *rand.Rand) {
 	}
 }
 
-// parkings appends, and parks in between; sometimes another process appends then.
-func parkings(w *world, r *rand.Rand) {
-	w.open()
-	for range 12 {
-		switch r.IntN(7) {
-		case 0:
-			w.park()
-		case 1:
-			w.park()
-			w.elsewhere(w.block(r))
-		case 2:
-			w.kill()
-			w.reopen()
-		case 3:
-			w.sync()
-		default:
-			w.append(w.block(r))
+// parkings makes a program that appends and parks in between; so many times out of
+// eight another process appends then.
+func parkings(others int) func(*world, *rand.Rand) {
+	return func(w *world, r *rand.Rand) {
+		w.open()
+		for range 12 {
+			switch x := r.IntN(8); {
+			case x < others:
+				w.park()
+				w.elsewhere(w.block(r))
+			case x < 3:
+				w.park()
+			case x == 3:
+				w.kill()
+				w.reopen()
+			case x == 4:
+				w.sync()
+			default:
+				w.append(w.block(r))
+			}
 		}
 	}
 }
