@@ -119,7 +119,11 @@ func (h *hypercoreSide) open(ctx context.Context, r *request, keys []string) err
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		h.feeds = nil // the node closes those that are open
+		return err
+	}
+	return nil
 }
 
 func (h *hypercoreSide) openOne(ctx context.Context, r *request, i int, keys []string) (*feed.Feed, error) {
