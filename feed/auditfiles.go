@@ -118,12 +118,56 @@ func (a *auditor) bits() error {
 	present := f.image.Data.Count(0, a.r.Length)
 	f.mu.Unlock()
 	a.r.Missing = a.r.Length - min(a.r.Length, present)
+	if a.r.Unmarked > 0 {
+		a.note(bitfieldName, headerSize, "%d nodes and blocks are here, and verify, but are not marked", a.r.Unmarked)
+	}
 	if f.stale && f.opts.ReadOnly {
 		report := a.problem
 		if f.journal.open {
 			report = a.note // a page that was torn; the next Open writes it anew
 		}
 		report(bitfieldName, headerSize, "pages are missing, its index claims blocks that are not marked, or bits are beyond the length")
+		return nil
+	}
+	return a.pages()
+}
+
+// pages compares the pages of the bitfield with what was made of them when they
+// were read, or has been committed since: what the tree and the blocks do not tell
+// is the index. Nobody is misled by one that claims too little, and other software
+// may keep it otherwise.
+func (a *auditor) pages() error {
+	f := a.f
+	if f.files.bitfield == nil {
+		return nil
+	}
+	f.mu.Lock()
+	n, size := f.image.Pages(), f.image.PageSize()
+	f.mu.Unlock()
+	have, want := make([]byte, size), make([]byte, 0, size)
+	for p := range n {
+		off := headerSize + int64(p)*int64(size)
+		at := -1
+		_, err := a.twice(func() (bool, error) {
+			f.mu.Lock()
+			want = f.image.Page(p, want[:0])
+			f.mu.Unlock()
+			clear(have)
+			if _, err := readFull(f.files.bitfield, have, off); err != nil {
+				return false, f.fileError("read", bitfieldName, err)
+			}
+			at = firstDifference(have, want)
+			return at < 0, nil
+		})
+		if err != nil {
+			return err
+		}
+		if at >= 0 {
+			a.note(bitfieldName, off+int64(at), "page %d is not what the blocks that are here make it", p)
+		}
+		if err := a.tick(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

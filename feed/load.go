@@ -131,7 +131,8 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 			return err
 		}
 	}
-	if !s.hasJournal || p.foreign {
+	foreign := !s.hasJournal || p.foreign
+	if foreign {
 		if err := f.findLinks(ctx); err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	if old != nil {
 		f.repair.compare(old, f.image)
 	}
-	if !s.hasJournal || p.foreign {
+	if foreign {
 		// Nobody knows what of it is durable: the first commit sees to it.
 		f.changes++
 		f.touched = touched{true, true, true}

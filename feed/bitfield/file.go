@@ -228,6 +228,9 @@ func (f *File) Take(emit func(p uint64, image []byte)) {
 
 var images = sync.Pool{New: func() any { return new([PageSize]byte) }}
 
+// Page appends page p, as the file should have it, to dst.
+func (f *File) Page(p uint64, dst []byte) []byte { return f.image(p, dst) }
+
 // image appends page p to dst.
 func (f *File) image(p uint64, dst []byte) []byte {
 	dst = f.Data.Bytes(dst, p*PageBlocks, PageBlocks)
