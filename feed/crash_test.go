@@ -38,14 +38,17 @@ import (
 // A state counts once, however often it comes up, and only if its files differ
 // in name or content from those of every other.
 
-// crashStates is the number of distinct states for go test; the variable
-// HYPERCORE_CRASH_STATES sets another one.
+// crashStates is the number of distinct states for go test, a third of it with
+// -short; the variable HYPERCORE_CRASH_STATES sets another one, as .ci/run does.
 const crashStates = 1500
 
 var secretKey = ed25519.NewKeyFromSeed([]byte("the same key in each crash test."))
 
 func TestCrash(t *testing.T) {
 	target := crashStates
+	if testing.Short() {
+		target /= 3
+	}
 	if s := os.Getenv("HYPERCORE_CRASH_STATES"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
