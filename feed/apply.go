@@ -275,7 +275,10 @@ func (f *Feed) store(list []merkle.Node) {
 }
 
 // verifyThrough looks at what a trusted proof brought beyond what it needed: the
-// roots and the signature of a length that may be greater, or may contradict.
+// roots and the signature of a length that may be greater, or may contradict. A
+// greater length that is not shown to contain ours is left to a proof that shows
+// it: while the writer appends, each answer that closes a link would open
+// another one.
 func (f *Feed) verifyThrough(p *Proof, leaves []merkle.Node) error {
 	err := f.climb(p, leaves, true)
 	if errors.Is(err, ErrInvalidProof) || err == nil && f.apply.result.Trusted {
@@ -284,7 +287,12 @@ func (f *Feed) verifyThrough(p *Proof, leaves []merkle.Node) error {
 	if err != nil {
 		return err
 	}
-	err = f.upgrade(p, &f.apply.result)
+	res := &f.apply.result
+	if len(res.Unproven) > 0 && res.Conflict == nil {
+		f.store(res.Store[:res.Proven])
+		return nil
+	}
+	err = f.upgrade(p, res)
 	if errors.Is(err, ErrInvalidProof) || errors.Is(err, ErrUnlinked) {
 		return nil
 	}

@@ -39,7 +39,10 @@ func (f *Feed) isLinked(n uint64) bool {
 
 // closeLinks forgets the links that what was stored has closed. mu held.
 func (f *Feed) closeLinks() {
-	f.links = slices.DeleteFunc(f.links, f.allLinked)
+	before := len(f.links)
+	if f.links = slices.DeleteFunc(f.links, f.allLinked); len(f.links) < before {
+		f.demandChanged()
+	}
 }
 
 // allLinked reports whether the roots of a length are linked. mu held.

@@ -175,6 +175,9 @@ const (
 	// linkPause is how long native remotes are not asked for blocks while a link
 	// between two lengths is open, see feed.Demand.Links.
 	linkPause = 5 * time.Second
+	// linkPatience is how long, besides two round trips, the answer of one remote
+	// is waited for that should close a link, before the next one is asked.
+	linkPatience = 50 * time.Millisecond
 	// failPause is how long nothing is asked for after storing has failed.
 	failPause = 3 * time.Second
 	// maxStalls is how often in a row a peer may leave requests unanswered until

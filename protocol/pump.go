@@ -306,7 +306,7 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 		}
 	}
 	for _, b := range d.Links {
-		sw.askSpecial(special{index: b, at: now}, func(c *channel) bool { return c.length > b })
+		sw.askLink(b, length, now)
 	}
 	for _, pos := range d.Seeks {
 		for _, c := range sw.channels {
@@ -320,21 +320,49 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 	}
 }
 
-// askSpecial sends a hash request to one remote that fits, unless it is under way
-// already. mu held.
-func (sw *swarm) askSpecial(sp special, fits func(c *channel) bool) {
+// askLink asks for the full proof of block b, which closes a link: of a remote
+// that has the block, and as much of the feed as we have, if there is one. Each
+// is asked once in a while; when it has not helped after some round trips, the
+// next one is, because nothing else is asked of native remotes meanwhile. mu
+// held.
+func (sw *swarm) askLink(b, length uint64, now time.Duration) {
+	var best *channel
+	most := -1
 	for _, c := range sw.channels {
-		for _, s := range c.specials {
-			if s.bytes == 0 && s.index == sp.index {
+		if c.peer == nil || !c.begun {
+			continue
+		}
+		if s := c.asked(b); s != nil {
+			if now-s.at < linkPatience+2*c.peer.RTT() {
 				return
 			}
+			continue
+		}
+		rank := 0
+		if c.peer.Has(b) {
+			rank += 2
+		}
+		if c.length >= length {
+			rank++
+		}
+		if c.length > b && rank > most {
+			best, most = c, rank
 		}
 	}
-	for _, c := range sw.channels {
-		if c.peer != nil && c.begun && fits(c) && sw.addSpecial(c, sp) {
-			return
+	if best != nil {
+		sw.addSpecial(best, special{index: b, at: now})
+	}
+}
+
+// asked returns the hash request for a block that was sent last, if it is not
+// forgotten. sw.mu held.
+func (c *channel) asked(index uint64) *special {
+	for i := range c.specials {
+		if s := &c.specials[i]; s.bytes == 0 && s.index == index {
+			return s
 		}
 	}
+	return nil
 }
 
 // addSpecial sends one on a channel. mu held.

@@ -75,6 +75,10 @@ type Result struct {
 	// trusted, or its signature valid: siblings, computed parents, roots. With
 	// Conflict set it also lists what differs from held nodes.
 	Store []Node
+	// Proven is how many nodes of Store, the first ones, lie below a node on the
+	// way that is held and equal: they are true whatever the signature is worth.
+	// Of a single block with Through only; 0 otherwise.
+	Proven int
 	// Hints are the leaf and its sibling of a message without value, as far as
 	// they are not held: their hashes are as good as Store's, but only the sum of
 	// their sizes is proven. They must not be stored; a seek may use them to
@@ -147,6 +151,7 @@ func (v *Verifier) Verify(p Proof, r *Result) error {
 			return nil
 		case known:
 			r.ties = append(r.ties, cur.Index)
+			r.Proven = len(r.Store)
 			vague = false
 		case ok && held.Hash == cur.Hash && Depth(cur.Index) == 0 && !p.Through:
 			// The same block: only a recorded size can be wrong, and a value
