@@ -84,6 +84,7 @@ type result struct {
 	grown     uint64        // bytes of heap
 	kept      int           // bytes counted for the stream at most
 	honest    time.Duration // the download beside it took
+	busy      time.Duration // of it something worked, on any side
 	honestErr error
 }
 
@@ -117,7 +118,7 @@ func TestAttacks(t *testing.T) {
 		}
 	}
 	if *attacksTable {
-		fmt.Println("| dialect | attack | the remote | kept for it | heap grew by | honest download | against none |\n|---|---|---|---|---|---|---|")
+		fmt.Println("| dialect | attack | the remote | kept for it | heap grew by | honest download | of it busy | against none |\n|---|---|---|---|---|---|---|---|")
 		fmt.Println(strings.Join(lines, "\n"))
 	}
 }
@@ -196,10 +197,10 @@ func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) 
 		ran := make(chan struct{})
 		go func() { a.run(w, x); close(ran) }()
 		time.Sleep(a.ahead)
-		joined := s.now()
+		joined, worked := s.now(), cpuTime()
 		l := connect(w.a, w.b, linkOptions{dialect: d, plain: true, feedsB: []feed.Key{w.f.Key()}})
 		r.honestErr = tryDownload(w.g, 0, honestBlocks)
-		r.honest = s.now() - joined
+		r.honest, r.busy = s.now()-joined, cpuTime()-worked
 		held := false
 		select {
 		case r.err = <-ended:
@@ -319,7 +320,7 @@ func row(d protocol.Dialect, name, held string, r, base result) string {
 	if r.honestErr != nil {
 		done = "failed"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %.1f MiB | %.1f MiB | %s | × %.1f |", short(d), name, fate, float64(r.kept)/(1<<20), float64(r.grown)/(1<<20), done, float64(r.honest)/float64(base.honest))
+	return fmt.Sprintf("| %s | %s | %s | %.1f MiB | %.1f MiB | %s | %s | × %.1f |", short(d), name, fate, float64(r.kept)/(1<<20), float64(r.grown)/(1<<20), done, brief(r.busy), float64(r.honest)/float64(base.honest))
 }
 
 func brief(d time.Duration) string {

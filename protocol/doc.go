@@ -67,7 +67,9 @@
 //
 // read is the only dispatcher: it decides what is legal in which state. When a
 // queue is full it stops reading; the queues are larger than what a remote that
-// keeps to its window can fill, so two such remotes never block each other.
+// keeps to its window can fill, so two such remotes never block each other. It
+// also stops for a while when a remote asks for too much work (work.go), and when
+// there is no memory for what comes (memory.go).
 //
 // The table of a swarm (package schedule) is worked by whoever has news for it:
 // see swarm.kick. It runs on the reader's, receiver's or a reading application's

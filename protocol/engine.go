@@ -19,6 +19,7 @@ type Engine struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	runs   sync.WaitGroup // streams that run
+	spent  bucket         // by the messages of all streams
 
 	mu      sync.Mutex
 	feeds   map[feed.DiscoveryKey]*swarm

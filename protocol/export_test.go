@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 // SetNonce replaces the random nonce of a stream that does not run yet.
 func SetNonce(s *Stream, fn func() []byte) { s.nonce = fn }
@@ -30,3 +33,6 @@ func Maps(s *Stream) int64 { return s.maps.Load() }
 
 // MaxMaps is their bound.
 const MaxMaps = maxMaps
+
+// Cores is how many cores there are.
+func Cores() int { return runtime.GOMAXPROCS(0) }

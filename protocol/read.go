@@ -39,6 +39,9 @@ func (s *Stream) read(ctx context.Context) error {
 // dispatch handles one frame.
 func (s *Stream) dispatch(ctx context.Context, f wire.Frame) error {
 	if f.Type == wire.TypeFeed {
+		if !s.work(workOpen) {
+			return ErrClosed
+		}
 		s.flush()
 		return s.onFeed(ctx, f.Channel, f.Body)
 	}
@@ -63,6 +66,9 @@ func (s *Stream) dispatch(ctx context.Context, f wire.Frame) error {
 			return s.onDataRange(c, f.Body)
 		}
 		return nil
+	}
+	if !s.work(c.workOf(f.Type, f.Body)) {
+		return ErrClosed
 	}
 	return s.small(c, f)
 }

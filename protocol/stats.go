@@ -70,13 +70,16 @@ type StreamStats struct {
 	Age               time.Duration
 	Opened            bool // the remote's handshake has come
 	Ended             bool
+	// Throttled is for how long in all the stream was not read, because its
+	// messages asked for more work than one remote may.
+	Throttled time.Duration
 }
 
 // Stats returns the state now.
 func (s *Stream) Stats() StreamStats {
 	st := StreamStats{
 		Label: s.o.Label, RemoteID: slices.Clone(s.o.RemoteID), Dialect: s.o.Dialect,
-		BytesIn: s.r.Received(), BytesOut: s.w.Written(), Age: time.Since(s.born),
+		BytesIn: s.r.Received(), BytesOut: s.w.Written(), Age: time.Since(s.born), Throttled: time.Duration(s.throttled.Load()),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

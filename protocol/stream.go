@@ -38,6 +38,8 @@ type Stream struct {
 	// of the reading goroutine
 	byNumber []*channel // by the remote's channel numbers
 	filling  *batch
+	owed     time.Duration // work not charged yet
+	spent    bucket
 	counted  *wire.Slab // in the weight of a batch already
 	firstIn  bool       // the remote's first Feed has come
 
@@ -51,6 +53,7 @@ type Stream struct {
 
 	born       time.Time     // constant
 	pending    atomic.Int64  // bytes in inbox
+	throttled  atomic.Int64  // nanoseconds it was not read because of its messages
 	maps       atomic.Int64  // what the have-maps of the remote may take
 	resets     atomic.Int32  // channels opened anew after a proof did not add up
 	remoteLive atomic.Bool   // the remote's Handshake said live

@@ -1,0 +1,108 @@
+package protocol_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
+	"github.com/go-hypercore/hypercore/protocol/wire"
+)
+
+// TestFloodsAreThrottled: a remote that floods what is cheap to send is read no faster than its
+// budget allows, is not dropped and not blamed; one that says much, but what an honest one may, is
+// not slowed down.
+func TestFloodsAreThrottled(t *testing.T) {
+	ragged := make([]byte, 131072)
+	for i := range ragged {
+		ragged[i] = 0xaa
+	}
+	code := wire.EncodeRLE([]byte{}, ragged)
+	for _, c := range []struct {
+		name string
+		n    int
+		make func(b []byte, i uint64) []byte
+		// least and most are bounds of the time that all of them take.
+		least, most time.Duration
+	}{
+		{"maps of 128 KiB", 2000, func(b []byte, _ uint64) []byte { return append(b, bitfield(0, code)...) }, 4 * time.Second, 8 * time.Second},
+		{"announcements", 2_000_000, func(b []byte, i uint64) []byte { return wire.AppendHave(b, 0, wire.Have{Start: i % 50, Length: 1}) }, 6 * time.Second, 12 * time.Second},
+		{"ranges", 200_000, func(b []byte, i uint64) []byte { return wire.AppendUnhave(b, 0, wire.Unhave{Length: 1 << 40}) }, 10 * time.Second, 60 * time.Second},
+		{"openings", 100_000, func(b []byte, i uint64) []byte {
+			return wire.AppendFeed(b, 1, wire.Feed{DiscoveryKey: [32]byte{1}, Nonce: make([]byte, 24)})
+		}, 800 * time.Millisecond, 2 * time.Second},
+		{"what an honest one says in a second", 50_000, func(b []byte, i uint64) []byte {
+			if i%2000 == 0 {
+				time.Sleep(40 * time.Millisecond)
+			}
+			return wire.AppendHave(b, 0, wire.Have{Start: i, Length: 1})
+		}, time.Second, 1010 * time.Millisecond},
+		{"sixteen ragged maps", 16, func(b []byte, _ uint64) []byte { return append(b, bitfield(0, code)...) }, 0, 10 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newSide(t, "b")
+				key := nonce2key([]byte{9})
+				b.clone(feed.Key(key), true)
+				x := dial(t, b, "x", protocol.StreamOptions{})
+				go x.discard()
+				x.hello(feed.Key(key))
+				synctest.Wait()
+				start := time.Now()
+				x.repeat(c.n, c.make)
+				x.send(make([]byte, 1<<20)) // keep-alives, to push the last of it out of the pipe
+				took := time.Since(start)
+				if took < c.least || took > c.most {
+					t.Errorf("took %v, bounds %v and %v", took, c.least, c.most)
+				}
+				st := x.s.Stats()
+				if st.Ended || len(b.blame) > 0 || (st.Throttled > 0) != (c.name[0] != 'w' && c.name[0] != 's') {
+					t.Errorf("%+v, %d blamed", st, len(b.blame))
+				}
+				x.s.Close()
+				<-x.done
+				x.conn.Close()
+			})
+		})
+	}
+}
+
+// TestFloodsShareCores: many remotes that flood together are held to their part of all cores.
+func TestFloodsShareCores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		key := nonce2key([]byte{9})
+		b.clone(feed.Key(key), true)
+		const each, streams = 100, 16 // 0.15 s of one core each
+		ragged := make([]byte, 131072)
+		for i := range ragged {
+			ragged[i] = 0xaa
+		}
+		m := bitfield(0, wire.EncodeRLE([]byte{}, ragged))
+		start := time.Now()
+		done := make(chan *raw)
+		for range streams {
+			go func() {
+				x := dial(t, b, "x", protocol.StreamOptions{})
+				go x.discard()
+				x.hello(feed.Key(key))
+				x.repeat(each, func(b []byte, _ uint64) []byte { return append(b, m...) })
+				done <- x
+			}()
+		}
+		for range streams {
+			x := <-done
+			defer x.conn.Close()
+			defer func() { x.s.Close(); <-x.done }()
+			if x.s.Stats().Ended {
+				t.Error("a stream ended")
+			}
+		}
+		// Of each stream some 2 MiB are in the pipe and in memory at the end.
+		all := time.Duration((each-20)*streams*len(m)) * 11 * time.Nanosecond
+		if took := time.Since(start); took < all*2/time.Duration(protocol.Cores()) {
+			t.Errorf("%v of work took %v", all, took)
+		}
+	})
+}
