@@ -58,7 +58,7 @@ func (n *Node) Facts(ctx context.Context, o FactsOptions) diagnosis.Facts {
 
 func nodeFacts(st Status, ds discovery.Status) diagnosis.Node {
 	x := diagnosis.Node{
-		ID: st.ID.String(), Seconds: st.Age.Seconds(), Listen: texts(st.Listen), Addrs: texts(st.Addrs), Loopback: st.Loopback,
+		ID: st.ID.String(), Seconds: st.Age.Seconds(), Listen: texts(st.Listen), Addrs: texts(st.Addrs), Loopback: st.Loopback, Server: st.Server,
 		Reachability: st.Reachability, Assumed: st.Assumed, Reachable: st.Reachable, Unreachable: st.Unreachable, Unchecked: st.Unchecked,
 		NATTCP: string(st.NATTCP), NATUDP: string(st.NATUDP),
 		PortMap:     diagnosis.PortMap{Wanted: st.PortMap.Wanted, Router: st.PortMap.Router, Mapped: texts(st.PortMap.Mapped)},

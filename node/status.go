@@ -22,6 +22,7 @@ type Status struct {
 	Listen       []ma.Multiaddr
 	Loopback     bool // sends nothing off the machine
 	Dials        bool // and listens on nothing
+	Server       bool // Config.Server
 	Age          time.Duration
 	Reachability string // "Public", "Private" or "Unknown" (AutoNAT v1)
 	// Assumed: Reachability is what the node took for granted at its start,
@@ -46,8 +47,8 @@ type Status struct {
 func (n *Node) Status() Status {
 	s := Status{
 		ID: n.ID(), Addrs: n.Addrs(), Listen: n.host.Network().ListenAddresses(),
-		Loopback: n.hosting.loopback, Network: n.cfg.Network, Age: time.Since(n.born), Assumed: n.hosting.assumed,
-		Connections: len(n.host.Network().Conns()), PortMap: n.portMap(), MDNS: n.mdns,
+		Loopback: n.hosting.loopback, Network: n.cfg.Network, Age: time.Since(n.born), Assumed: n.hosting.assumed || n.hosting.ours && n.cfg.Server && !n.hosting.loopback,
+		Connections: len(n.host.Network().Conns()), PortMap: n.portMap(), MDNS: n.mdns, Server: n.cfg.Server,
 	}
 	s.Dials = len(s.Listen) == 0
 	s.NATTCP, s.NATUDP = n.NAT()

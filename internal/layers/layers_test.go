@@ -40,6 +40,7 @@ var layers = map[string][]string{
 	"lab":                   {},
 	"internal/layers":       {},
 	"internal/simtest":      {}, // for tests of discovery and node
+	"internal/transcript":   {}, // for tests of the command
 }
 
 // mayUse lists who may import what lies outside the module. A trailing slash

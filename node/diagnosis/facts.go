@@ -21,6 +21,7 @@ type Node struct {
 	Listen   []string `json:"listen"`             // multiaddrs
 	Addrs    []string `json:"addrs"`              // multiaddrs that others are told
 	Loopback bool     `json:"loopback,omitempty"` // sends nothing off the machine
+	Server   bool     `json:"server,omitempty"`   // others rely on it, as on a bootstrap node
 
 	// Reachability is "Public", "Private" or "Unknown" (AutoNAT v1); with
 	// Assumed it is what the node took for granted at its start.

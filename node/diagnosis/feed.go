@@ -198,7 +198,7 @@ func peerStep(f Facts, p Peer) Step {
 			s.Do = relayDo(f.Node)
 		}
 		switch {
-		case p.Punching:
+		case p.Punching && p.PunchError == "":
 			head += " (a hole punch is under way)"
 		case p.PunchError != "" || p.PunchAttempts > 0:
 			head += " (no hole punch got through)"

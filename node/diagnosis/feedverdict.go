@@ -75,6 +75,8 @@ func takesVerdict(f Facts, peers []Peer) Step {
 		has = many(len(peers), "peer") + " serve it"
 	}
 	switch {
+	case limited == len(peers) && punching(peers):
+		return Step{State: Wait, Text: fmt.Sprintf("%s reached through a relay that carries little; a hole punch is under way", many(limited, "peer")), Do: "ask again in a moment"}
 	case limited == len(peers) && (x.Missing > 0 || !x.Here):
 		return Step{State: Bad, Text: fmt.Sprintf("%s reached only through a relay that carries little: no hole punch got through", many(limited, "peer")), Do: relayDo(f.Node)}
 	case known == 0:
@@ -89,6 +91,17 @@ func takesVerdict(f Facts, peers []Peer) Step {
 		return Step{State: OK, Text: fmt.Sprintf("healthy: %s; %s still missing", has, many(x.Missing, "block"))}
 	}
 	return Step{State: OK, Text: "healthy: " + has + ", and all that is wanted is here"}
+}
+
+// punching tells whether the first hole punch with one of the relayed peers is
+// still to be awaited; those after it rarely do better.
+func punching(peers []Peer) bool {
+	for _, p := range peers {
+		if p.PunchError == "" && (p.Punching || p.PunchAttempts == 0 && p.Seconds < answerPatience) {
+			return true
+		}
+	}
+	return false
 }
 
 // noPeers is about a reader whom nobody serves.

@@ -83,6 +83,10 @@ func TestVerdict(t *testing.T) {
 			p.Relayed, p.Limited = true, true
 			f.Node.NATTCP, f.Node.NATUDP = "endpoint-dependent", "endpoint-dependent"
 		}, diagnosis.Bad, "1 peer reached only through a relay that carries little: no hole punch got through", "this side's NAT takes another port for each peer"},
+		{"a punch is under way", func(f *diagnosis.Facts) {
+			p := &f.Feed.Peers[0]
+			p.Relayed, p.Limited, p.Punching = true, true, true
+		}, diagnosis.Wait, "1 peer reached through a relay that carries little; a hole punch is under way", "in a moment"},
 		{"through a wide relay", func(f *diagnosis.Facts) { f.Feed.Peers[0].Relayed = true }, diagnosis.Note, "1 peer serves it, through a relay: slower than a direct way", "forward a port"},
 
 		{"provider offline", func(f *diagnosis.Facts) { lost(f, diagnosis.Refused, "/ip4/203.0.113.9/tcp/4001") }, diagnosis.Bad, "1 provider found, unreachable: connection refused", "start hypercore seed there again"},
@@ -163,6 +167,10 @@ func TestVerdict(t *testing.T) {
 		{"no feed, public", func(f *diagnosis.Facts) { f.Feed, f.Node.Reachability = nil, "Public" }, diagnosis.OK, "healthy: others can connect to it", ""},
 		{"no feed, not known", func(f *diagnosis.Facts) { f.Feed, f.Node.Reachability = nil, "Unknown" }, diagnosis.OK, "healthy as far as is known: nobody has tried yet whether it can be reached from outside", ""},
 		{"no feed, loopback", func(f *diagnosis.Facts) { f.Feed, f.Node.Loopback = nil, true }, diagnosis.OK, "healthy, on this machine alone", ""},
+		{"no feed, the first node of a network", func(f *diagnosis.Facts) {
+			f.Feed, f.Networks[0].Peers, f.Networks[0].Bootstrap = nil, 0, nil
+			f.Node.Server, f.Node.Reachability, f.Node.Assumed = true, "Public", true
+		}, diagnosis.OK, "healthy as far as is known: nobody has tried yet whether it can be reached from outside", ""},
 		{"no feed, hidden", func(f *diagnosis.Facts) { f.Feed, f.Node.Relays = nil, nil }, diagnosis.Bad, "the network is reached, but nobody can reach this node: it is behind a NAT, and no relay keeps a place for it", "forward a port"},
 		{"no feed, symmetric", func(f *diagnosis.Facts) { f.Feed, f.Node.NATTCP, f.Node.NATUDP = nil, "endpoint-dependent", "unknown" }, diagnosis.Note, "the node works, but its NAT takes another port for each peer: peers behind such a NAT too are reached only through a relay", "--relay-unlimited"},
 	} {
@@ -198,9 +206,16 @@ func TestSteps(t *testing.T) {
 		{"outside", "note: this machine has no public address, so it is behind a NAT; nobody has tried to connect yet", func(f *diagnosis.Facts) { f.Node.Assumed = true }},
 		{"outside", "wait: a port is mapped, nobody has tried it yet", func(f *diagnosis.Facts) { f.Node.PortMap.Mapped = []string{"/ip4/198.51.100.7/tcp/4001"} }},
 		{"outside", "note: others cannot connect to it directly (AutoNAT v2): it is behind a NAT or a firewall", func(f *diagnosis.Facts) { f.Node.Unreachable = []string{"/ip4/198.51.100.7/tcp/4001"} }},
+		{"outside", "wait: this node takes itself to be reachable, as others rely on it; nobody has tried to connect back yet", func(f *diagnosis.Facts) {
+			f.Node.Server, f.Node.Reachability, f.Node.Assumed = true, "Public", true
+		}},
+		{"bootstrap", "ok: others enter the network through this node", func(f *diagnosis.Facts) { f.Node.Server, f.Networks[0].Bootstrap = true, nil }},
+		{"dht", "note: nobody has joined network lab yet", func(f *diagnosis.Facts) {
+			f.Node.Server, f.Networks[0].Bootstrap, f.Networks[0].Peers = true, nil, 0
+		}},
 		{"nat", "ok: keeps one port for all peers: hole punching works", nil},
 		{"nat", "wait: kind not known: it takes two peers at different addresses to tell", func(f *diagnosis.Facts) { f.Node.NATTCP, f.Node.NATUDP = "unknown", "unknown" }},
-		{"nat", "ok: takes another port for each peer (symmetric) (TCP), keeps one port for all peers (QUIC): hole punching works", func(f *diagnosis.Facts) { f.Node.NATTCP = "endpoint-dependent" }},
+		{"nat", "ok: takes another port for each peer (symmetric) over TCP, keeps one port for all peers over QUIC: hole punching works", func(f *diagnosis.Facts) { f.Node.NATTCP = "endpoint-dependent" }},
 		{"nat", "note: takes another port for each peer (symmetric): hole punching works only with peers whose NAT is better", func(f *diagnosis.Facts) { f.Node.NATTCP, f.Node.NATUDP = "endpoint-dependent", "endpoint-dependent" }},
 		{"port map", "note: no router answers (UPnP, NAT-PMP)", nil},
 		{"port map", "wait: routers are being asked", func(f *diagnosis.Facts) { f.Node.Seconds = 1 }},

@@ -10,7 +10,7 @@ func networkSteps(f Facts, n Network) []Step {
 	if n.Name == LAN {
 		return nil // see lanSteps
 	}
-	return []Step{bootstrapStep(f, n), dhtStep(n)}
+	return []Step{bootstrapStep(f, n), dhtStep(f, n)}
 }
 
 // text is a trouble for a person; err where the kind says nothing.
@@ -48,7 +48,7 @@ func troubleText(trouble, err string) string {
 // bootstrapStep is about the nodes through which a network is entered.
 func bootstrapStep(f Facts, n Network) Step {
 	s := Step{Name: "bootstrap", State: OK}
-	var down, pending, wrong []Bootstrap
+	var down, wrong []Bootstrap
 	serving := 0
 	for _, b := range n.Bootstrap {
 		switch {
@@ -58,11 +58,11 @@ func bootstrapStep(f Facts, n Network) Step {
 			wrong = append(wrong, b)
 		case b.Error != "":
 			down = append(down, b)
-		default:
-			pending = append(pending, b)
 		}
 	}
 	switch {
+	case len(n.Bootstrap) == 0 && f.Node.Server:
+		s.Text = "others enter the network through this node"
 	case len(n.Bootstrap) == 0 && n.Peers > 0:
 		s.Text = "none is configured; the network was entered through other nodes"
 	case len(n.Bootstrap) == 0 && f.Node.Loopback && n.Name == "amino":
@@ -125,7 +125,7 @@ func bootstrapDo(b Bootstrap, network string) string {
 	return "is it running, is the address right, does a firewall let it through?"
 }
 
-func dhtStep(n Network) Step {
+func dhtStep(f Facts, n Network) Step {
 	s := Step{Name: "dht", State: OK}
 	switch {
 	case n.Peers > 0:
@@ -133,6 +133,8 @@ func dhtStep(n Network) Step {
 		if n.Server {
 			s.Text += "; this one answers others, too"
 		}
+	case f.Node.Server && len(n.Bootstrap) == 0:
+		s.State, s.Text = Note, "nobody has joined network "+n.Name+" yet"
 	default:
 		s.State, s.Text = Bad, "no node of network "+n.Name+" to ask"
 		s.Do = "see bootstrap"
@@ -158,6 +160,9 @@ func lanSteps(f Facts) []Step {
 
 // entry tells what keeps a node out of its network; false when nothing does.
 func entry(f Facts) (Step, bool) {
+	if f.Node.Server && f.Feed == nil {
+		return Step{}, false // others come to it
+	}
 	main := -1
 	for i, n := range f.Networks {
 		if n.Peers > 0 {

@@ -52,17 +52,19 @@ func outsideStep(n Node) Step {
 		s.Text = fmt.Sprintf("others can connect to it, at %s (AutoNAT v2)", where(n.Reachable))
 	case n.reachable():
 		s.Text = "others can connect to it (AutoNAT)"
+	case n.Server && n.Assumed && len(n.Unreachable) == 0:
+		s.State, s.Text = Wait, "this node takes itself to be reachable, as others rely on it; nobody has tried to connect back yet"
 	case len(n.PortMap.Mapped) > 0:
 		s.State, s.Text = Wait, "a port is mapped, nobody has tried it yet"
 	case len(n.Unreachable) > 0:
 		s.State, s.Text = Note, "others cannot connect to it directly (AutoNAT v2): it is behind a NAT or a firewall"
-		s.Do = "they come in by a hole punch or a relay; for a direct way forward a port of the router to this machine"
+		s.Do = "they come in by a hole punch or a relay; for a direct way, forward a port of the router to this machine"
 	case n.shut() && n.Assumed:
 		s.State, s.Text = Note, "this machine has no public address, so it is behind a NAT; nobody has tried to connect yet"
-		s.Do = "others come in by a hole punch or a relay; for a direct way forward a port of the router to this machine"
+		s.Do = "others come in by a hole punch or a relay; for a direct way, forward a port of the router to this machine"
 	case n.shut():
 		s.State, s.Text = Note, "others cannot connect to it directly (AutoNAT): it is behind a NAT or a firewall"
-		s.Do = "they come in by a hole punch or a relay; for a direct way forward a port of the router to this machine"
+		s.Do = "they come in by a hole punch or a relay; for a direct way, forward a port of the router to this machine"
 	default:
 		s.State, s.Text = Wait, "not known: no other node has tried to connect yet"
 		s.Do = "ask again in half a minute"
@@ -87,11 +89,11 @@ func natStep(n Node) Step {
 	case tcp == udp:
 		s.Text = tcp
 	case tcp == "":
-		s.Text = udp + " (QUIC)"
+		s.Text = udp + " over QUIC"
 	case udp == "":
-		s.Text = tcp + " (TCP)"
+		s.Text = tcp + " over TCP"
 	default:
-		s.Text = tcp + " (TCP), " + udp + " (QUIC)"
+		s.Text = tcp + " over TCP, " + udp + " over QUIC"
 	}
 	switch {
 	case n.symmetric():

@@ -51,16 +51,3 @@ func Judge(f Facts) Verdict {
 	v.State, v.Text, v.Do = head.State, head.Text, head.Do
 	return v
 }
-
-// first returns the first step that is bad, or waited for, among those of the
-// names given; false without one.
-func first(steps []Step, state State, names ...string) (Step, bool) {
-	for _, s := range steps {
-		for _, n := range names {
-			if s.State == state && s.Name == n {
-				return s, true
-			}
-		}
-	}
-	return Step{}, false
-}
