@@ -71,6 +71,7 @@ type Feed struct {
 	sigs     sigList
 	links    []uint64 // lengths whose roots were not shown to be part of this history
 	memo     memo
+	groups   groups
 
 	// Commit.
 	pend      pending

@@ -25,8 +25,11 @@ const (
 	lastSlot   = chunkNodes - 1
 
 	// maxChunks bounds the chunks a feed keeps beyond those not written yet:
-	// 5.2 MiB, enough for the upper levels of a feed of 8 million blocks.
-	maxChunks = 1024
+	// 10.4 MiB, enough for the upper levels of a feed of 10 million blocks, which
+	// stay while the leaves come and go.
+	maxChunks = 2048
+	// maxLeafChunks is about how many of them are of level 0 in such a feed.
+	maxLeafChunks = 1024
 	// minChunks is what a feed may keep in any case.
 	minChunks = 4
 	// maxAllChunks bounds the chunks of all feeds of the process: 52 MiB. A feed

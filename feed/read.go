@@ -42,6 +42,9 @@ func (f *Feed) BlockSize(i uint64) (uint64, error) {
 }
 
 func (f *Feed) sizeOf(i uint64) (uint64, error) {
+	if x := f.groups.of(i); x != nil && x.kind == groupEven {
+		return uint64(x.size), nil
+	}
 	if i < MaxLength {
 		if n, ok := f.tree.get(2 * i); ok {
 			return n.Size, nil
@@ -60,6 +63,9 @@ func (f *Feed) offset(i uint64) (uint64, error) {
 	}
 	if i == f.acc.Len() {
 		return f.acc.ByteLen(), nil
+	}
+	if off, ok := f.grouped(i); ok {
+		return off, nil
 	}
 	var buf [merkle.MaxRoots]uint64
 	var off uint64
@@ -113,6 +119,7 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 		}
 	}
 	f.memo = memo{i, e.off + e.total, true}
+	f.learn(start, e.off)
 	return e, nil
 }
 

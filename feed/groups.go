@@ -1,0 +1,132 @@
+package feed
+
+import (
+	"encoding/binary"
+
+	"github.com/go-hypercore/hypercore/feed/merkle"
+)
+
+// Where a block begins is the sum of the sizes of up to 32 roots, which are far
+// apart in the tree file, and one read of 5 KiB if its group of 64 blocks is not
+// cached. In a long feed that is most of a random Get. So what was learned of a
+// group is kept in 16 bytes, once all its blocks are here: then their sizes are
+// those that were verified and do not change any more.
+const (
+	groupBlocks = 64
+	pageGroups  = 512 // groups in a page, 8 KiB: 32,768 blocks
+
+	// minGrouped is the length from which groups are kept: the tree of a shorter
+	// feed is cached whole.
+	minGrouped = maxLeafChunks * groupBlocks
+	// maxGroupPages bounds what a feed keeps: 4 MiB, for 16 million blocks. When
+	// there are more the oldest page goes.
+	maxGroupPages = 512
+)
+
+// group is what is known of 64 blocks that are all here.
+type group struct {
+	off  uint64 // where the first begins
+	size uint32 // of each block
+	kind groupKind
+}
+
+type groupKind uint8
+
+const (
+	groupUnknown groupKind = iota
+	groupMixed             // the sizes differ
+	groupEven              // all blocks have the same size
+)
+
+// groups is the pages by number. Guarded by Feed.mu.
+type groups struct {
+	pages map[uint64]*[pageGroups]group
+	order []uint64 // of their making
+}
+
+// of returns what is known of the group of block i; nil: nothing.
+func (g *groups) of(i uint64) *group {
+	if len(g.pages) == 0 {
+		return nil
+	}
+	n := i / groupBlocks
+	p := g.pages[n/pageGroups]
+	if p == nil || p[n%pageGroups].kind == groupUnknown {
+		return nil
+	}
+	return &p[n%pageGroups]
+}
+
+func (g *groups) set(i uint64, x group) {
+	n := i / groupBlocks
+	p := g.pages[n/pageGroups]
+	if p == nil {
+		if len(g.order) >= maxGroupPages {
+			delete(g.pages, g.order[0])
+			g.order = g.order[1:]
+		}
+		if g.pages == nil {
+			g.pages = map[uint64]*[pageGroups]group{}
+		}
+		p = new([pageGroups]group)
+		g.pages[n/pageGroups] = p
+		g.order = append(g.order, n/pageGroups)
+	}
+	p[n%pageGroups] = x
+}
+
+// learn keeps what the cached tree says of the group of block i, which begins at
+// byte off, if all of the group is here. mu held.
+func (f *Feed) learn(i, off uint64) {
+	first := i &^ (groupBlocks - 1)
+	if f.acc.Len() < minGrouped || f.groups.of(i) != nil || f.image.Data.Word(first) != ^uint64(0) {
+		return
+	}
+	k, _ := locate(2 * first)
+	c := f.tree.chunk(k)
+	if c == nil {
+		return
+	}
+	x := group{off: off, kind: groupEven}
+	var size uint64
+	for s := 0; s < 2*groupBlocks; s += 2 {
+		if !c.has(s) {
+			return
+		}
+		n := binary.BigEndian.Uint64(c.rec[s*nodeSize+32:])
+		if s == 0 {
+			size = n
+		} else if n != size || n > maxValue {
+			x.kind = groupMixed
+		}
+		if first+uint64(s/2) < i {
+			x.off -= n
+		}
+	}
+	x.size = uint32(min(size, maxValue))
+	f.groups.set(i, x)
+}
+
+// grouped returns where block i begins, if its group is known. mu held.
+func (f *Feed) grouped(i uint64) (off uint64, ok bool) {
+	x := f.groups.of(i)
+	if x == nil {
+		return 0, false
+	}
+	if x.kind == groupEven {
+		return x.off + i%groupBlocks*uint64(x.size), true
+	}
+	var buf [merkle.MaxRoots]uint64
+	off = x.off
+	for _, n := range merkle.Roots(buf[:0], i) {
+		if n < 2*(i&^(groupBlocks-1)) {
+			continue // before the group
+		}
+		node, ok := f.tree.get(n)
+		if !ok {
+			return 0, false // the long way tells why
+		}
+		off += node.Size
+	}
+	return off, true
+}

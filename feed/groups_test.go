@@ -1,0 +1,80 @@
+package feed_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// TestGetLong: in a feed that is longer than its cached tree every block is found
+// again and again, whether the blocks around it have its size or not, before and
+// after some were cleared and while more are appended.
+func TestGetLong(t *testing.T) {
+	const n = 80_000
+	ctx := context.Background()
+	size := func(i uint64) int {
+		if i/1000%3 == 1 {
+			return 8 + int(i*i%23) // a stretch of mixed sizes
+		}
+		return 8 + int(i/5000)
+	}
+	f := open(t, store.Memory(), feed.Options{Durability: feed.NoSync})
+	grow := func(to uint64) {
+		t.Helper()
+		for f.Len() < to {
+			var batch [][]byte
+			for i := f.Len(); i < to && len(batch) < 4096; i++ {
+				batch = append(batch, binary.BigEndian.AppendUint64(make([]byte, size(i)-8), i))
+			}
+			if _, err := f.Append(ctx, batch...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	grow(n)
+	src := rand.New(rand.NewPCG(1, 2))
+	check := func(i uint64) {
+		t.Helper()
+		want := binary.BigEndian.AppendUint64(make([]byte, size(i)-8), i)
+		if got, err := f.Local(i); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("block %d is %x, %v; want %x", i, got, err, want)
+		}
+		if got, err := f.BlockSize(i); err != nil || got != uint64(size(i)) {
+			t.Fatalf("block %d has %d bytes, %v; want %d", i, got, err, size(i))
+		}
+	}
+	for range 20_000 {
+		check(src.Uint64N(n))
+	}
+	if err := f.Clear(ctx, 10_000, 10_100); err != nil {
+		t.Fatal(err)
+	}
+	grow(n + 100)
+	for range 20_000 {
+		if i := src.Uint64N(n + 100); i < 10_000 || i >= 10_100 {
+			check(i)
+		} else if f.Has(i) {
+			t.Fatalf("block %d was cleared", i)
+		}
+	}
+	check(9_999)
+	check(10_100)
+	// Runs that begin in one group and end in another.
+	for i := uint64(20_000); i < 30_000; i += 777 {
+		buf, sizes, err := f.ReadBlocks(nil, i, 300, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, s := range sizes {
+			if at := i + uint64(k); s != uint64(size(at)) || binary.BigEndian.Uint64(buf[s-8:]) != at {
+				t.Fatalf("block %d of the run from %d", at, i)
+			}
+			buf = buf[s:]
+		}
+	}
+}
