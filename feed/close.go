@@ -78,5 +78,6 @@ func (f *Feed) letGo() error {
 		f.tree.drop(c)
 	}
 	f.tree.ring, f.tree.dirty, f.tree.count = nil, nil, 0
+	f.groups = groups{}
 	return err
 }
