@@ -175,13 +175,16 @@ func writeTable(file string) error {
 	return os.WriteFile(file, []byte(b.String()), 0o644)
 }
 
-// keep records the cells of an earlier table.
+// keep records the cells of an earlier table, and keeps its order.
 func keep(table string) {
+	var themes []string
+	rows := map[string][]string{}
 	theme := ""
 	for line := range strings.Lines(table) {
 		line = strings.TrimSpace(line)
 		if name, ok := strings.CutPrefix(line, "### "); ok {
 			theme = name
+			themes = append(themes, theme)
 			continue
 		}
 		cells := strings.Split(line, " | ")
@@ -189,12 +192,29 @@ func keep(table string) {
 			continue
 		}
 		name := strings.TrimPrefix(cells[0], "| ")
+		rows[theme] = append(rows[theme], name)
 		for i, v := range versions {
 			if cell := strings.TrimSuffix(cells[i+1], " |"); cell != "–" {
 				record(theme, name, v, cell)
 			}
 		}
 	}
+	results.Lock()
+	defer results.Unlock()
+	for _, theme := range themes {
+		results.rows[theme] = union(rows[theme], results.rows[theme])
+	}
+	results.themes = union(themes, results.themes)
+}
+
+// union is a, and what b has more.
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
 }
 
 // releases reads the exact versions from package.json.
