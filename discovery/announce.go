@@ -20,8 +20,13 @@ const (
 	// settleTime is how long addresses must have been still before
 	// everything is announced again with them: they come in bursts.
 	settleTime = 300 * time.Millisecond
-	// forceEvery is the least time between two announcements of everything.
-	forceEvery = 15 * time.Second
+	// Between two announcements of everything is at least forceFirst, which
+	// doubles up to forceMax while they follow each other and starts over
+	// after calmAfter without any: a host that moves is found at once, and one
+	// whose addresses flap does not flood the network.
+	forceFirst = 2 * time.Second
+	forceMax   = time.Minute
+	calmAfter  = 5 * time.Minute
 	// roundGap separates two rounds of announcements of one topic, for
 	// counting its holders.
 	roundGap = 5 * time.Minute
@@ -93,19 +98,26 @@ func (o *overlay) unannounce(ts ...Topic) {
 // asked to.
 func (o *overlay) announceLoop() {
 	var last time.Time
+	gap := forceFirst
 	for {
 		select {
 		case <-o.ctx.Done():
 			return
 		case <-o.wake:
 		}
+		if time.Since(last) > calmAfter {
+			gap = forceFirst
+		}
 		// Wait for the addresses to settle, for peers, for the announcer to
 		// listen, and for its turn.
 		if !sleep(o.ctx, settleTime) || o.pass(o.ctx) != nil || !o.newAddrs() {
 			continue
 		}
-		if wait := forceEvery - time.Since(last); !last.IsZero() && !sleep(o.ctx, wait) {
-			return
+		if !last.IsZero() {
+			if !sleep(o.ctx, gap-time.Since(last)) {
+				return
+			}
+			gap = min(2*gap, forceMax)
 		}
 		for !o.announcer.settled(o.ctx) {
 			if !sleep(o.ctx, 200*time.Millisecond) {

@@ -22,7 +22,7 @@ const (
 	// up to bootTimeoutMax: a node that is just restarting refuses TCP at once
 	// but lets QUIC hang, and shall be tried again before that gives up.
 	bootTimeout    = 2 * time.Second
-	bootTimeoutMax = 16 * time.Second
+	bootTimeoutMax = 5 * time.Second
 	// bootFirst is the wait after a first failure; it doubles from there.
 	bootFirst = 250 * time.Millisecond
 	// bootEager bounds the wait while a node has nobody and began to look

@@ -16,8 +16,8 @@ type internet struct {
 	bootAddrs []string // multiaddrs with /p2p/ID
 }
 
-// network is the name of the DHT of the lab.
-const network = "lab"
+// labNetwork is the name of the DHT of the lab.
+const labNetwork = "lab"
 
 // Of the lines in the lab. What is measured on them depends little on how
 // busy the machine is.
@@ -51,7 +51,7 @@ func newInternet(w *world, v6 bool, flags ...string) *internet {
 	if v6 {
 		proto = "/ip6/"
 	}
-	args := []string{"bootstrap", "--network", network, "--listen", proto + ip + "/tcp/4001", "--listen", proto + ip + "/udp/4001/quic-v1"}
+	args := []string{"bootstrap", "--network", labNetwork, "--listen", proto + ip + "/tcp/4001", "--listen", proto + ip + "/udp/4001/quic-v1"}
 	n.boot = s.space.hypercore("boot", append(args, flags...)...)
 	n.boot.waitFor("the address of the bootstrap node", func() bool {
 		n.bootAddrs = n.boot.stdout.lines()
@@ -62,7 +62,7 @@ func newInternet(w *world, v6 bool, flags ...string) *internet {
 
 // net are the flags with which a node joins.
 func (n *internet) net() []string {
-	args := []string{"--network", network}
+	args := []string{"--network", labNetwork}
 	for _, a := range n.bootAddrs {
 		args = append(args, "--bootstrap", a)
 	}

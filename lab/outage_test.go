@@ -31,7 +31,12 @@ const (
 
 var outages = []outage{
 	{name: "the seed's router restarts", happen: func(_ *internet, a, _ *home) { a.restart() }},
+	{name: "the clone's router restarts, TCP only", clone: nat{blocks: "udp"}, happen: func(_ *internet, _, b *home) { b.restart() }},
+	{name: "the seed moves to another network", happen: func(n *internet, a, _ *home) { n.move(a.host) }},
+	{name: "the clone moves to another network", happen: func(n *internet, _, b *home) { n.move(b.host) }},
+	{name: "the clone moves to another network, TCP only", seed: nat{blocks: "udp"}, happen: func(n *internet, _, b *home) { n.move(b.host) }},
 	{name: "the seed's home is unplugged for 30 s", happen: func(_ *internet, a, _ *home) { a.without(30 * time.Second) }},
+	{name: "the clone's home is unplugged for 30 s, TCP only", clone: nat{blocks: "udp"}, happen: func(_ *internet, _, b *home) { b.without(30 * time.Second) }},
 }
 
 // without unplugs a home for some time.
@@ -48,6 +53,13 @@ func (h *home) restart() {
 	time.Sleep(restartTakes)
 	h.forget()
 	h.port.replug()
+}
+
+// move takes a host to home c, as a phone that leaves the house does.
+func (n *internet) move(host *space) {
+	c := n.router("c", slowLine, nat{})
+	host.ip("link set eth0 down")
+	c.attach(host, "eth1")
 }
 
 // TestOutage lets the network fail in the middle of a transfer.
@@ -79,12 +91,12 @@ func (o outage) run(t *testing.T) []string {
 	<-cl.done
 	cl.intact(sd)
 
-	on, ok := cl.first(func(s sample) bool { return s.at > back && s.blocks > had })
+	on, ok := cl.resumed(back)
 	if !ok {
 		t.Fatal("the transfer was over before the network was back")
 	}
 	last := cl.last()
-	after := on.at - back
+	after := max(on.at-back, 0)
 	t.Logf("at block %d of %d; had %d when the network was back; went on %v later; %d blocks came twice", before.blocks, sd.blocks, had, after, last.twice)
 	if after > goesOnWithin+slack {
 		t.Errorf("goes on %v after the network is back, the limit is %v", after, goesOnWithin)
@@ -93,6 +105,26 @@ func (o outage) run(t *testing.T) []string {
 		t.Errorf("%d blocks were fetched twice", last.twice)
 	}
 	return []string{o.name, seconds(after), fmt.Sprint(last.blocks + last.twice), fmt.Sprint(sd.blocks), before.path(), on.path()}
+}
+
+// resumed returns the sample that ended the longest time without a block, of
+// those that ended after a time: what is still under way when a network goes
+// may come later.
+func (c *cloning) resumed(after time.Duration) (end sample, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var longest time.Duration
+	var prev sample
+	for _, s := range c.samples {
+		if s.blocks == prev.blocks {
+			continue
+		}
+		if gap := s.at - prev.at; s.at > after && gap > longest {
+			longest, end, ok = gap, s, true
+		}
+		prev = s
+	}
+	return end, ok
 }
 
 // path is how a clone is connected.

@@ -42,6 +42,7 @@ var command = sync.OnceValues(func() (string, error) {
 var cleanups []func()
 
 func TestMain(m *testing.M) {
+	playRole()
 	flag.Parse()
 	if os.Getenv(labEnv) != "" && missing() == "" {
 		sweepSpaces()

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
 	"os"
@@ -57,6 +58,12 @@ func (s *space) seed(name string, size int, net ...string) *seeding {
 	sd := &seeding{key: key, blocks: uint64((size + blockSize - 1) / blockSize), bytes: uint64(size)}
 	sd.process = s.hypercore(name, append([]string{"seed", "feed"}, net...)...)
 	return sd
+}
+
+// discoveryKey returns that of the feed, in hex.
+func (sd *seeding) discoveryKey() string {
+	dk := sd.key.Discovery()
+	return hex.EncodeToString(dk[:])
 }
 
 // waitAnnounced waits until the feed is announced, and returns after what time.

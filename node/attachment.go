@@ -39,17 +39,28 @@ type attachment struct {
 	ips              []netip.Addr // all of them but loopback
 }
 
-// attached looks at the interfaces. If they cannot be listed it knows nothing.
+// attached looks at the interfaces that are up and plugged in. If they cannot
+// be listed it knows nothing.
 func attached() attachment {
-	addrs, err := net.InterfaceAddrs()
+	const live = net.FlagUp | net.FlagRunning
+	var ips []netip.Addr
+	interfaces, err := net.Interfaces()
 	if err != nil {
 		return attachment{}
 	}
-	var ips []netip.Addr
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			if ip, ok := netip.AddrFromSlice(n.IP); ok {
-				ips = append(ips, ip.Unmap())
+	for _, i := range interfaces {
+		if i.Flags&live != live {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // it went away meanwhile
+		}
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok {
+				if ip, ok := netip.AddrFromSlice(n.IP); ok {
+					ips = append(ips, ip.Unmap())
+				}
 			}
 		}
 	}

@@ -48,10 +48,10 @@ type Config struct {
 	// Peers are always kept connected and offered every feed shared.
 	Peers []peer.AddrInfo
 	// MDNS finds peers in the local network. Auto: unless the node is
-	// loopback-only or Host is given.
+	// loopback-only, the machine has a public IPv4 address, or Host is given.
 	MDNS Toggle
-	// PortMap asks the router for a port mapping (UPnP, NAT-PMP). Auto:
-	// unless the node is loopback-only.
+	// PortMap asks the router for a port mapping (UPnP, NAT-PMP). Auto: unless
+	// the node is loopback-only or the machine has a public IPv4 address.
 	PortMap Toggle
 	// Server makes this a node that others rely on, such as a bootstrap
 	// node: a DHT server and a relay that believes itself reachable.

@@ -58,6 +58,7 @@ type hosting struct {
 	gate     *gater
 	ports    bhost.NATManager // asks routers for ports; nil: nobody does. Set before the host is
 	punched  punches
+	started  atomic.Bool                         // host is set; for what libp2p calls early
 	disc     atomic.Pointer[discovery.Discovery] // set once discovery runs; relays are found there
 }
 
@@ -87,6 +88,7 @@ func newHost(cfg Config, key crypto.PrivKey, book *ruleBook) (*hosting, error) {
 		return nil, fmt.Errorf("node: starting the host: %w", err)
 	}
 	hs.host = h
+	hs.started.Store(true)
 	// libp2p is content when one address works.
 	if err := allListening(h, cfg.Listen); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -156,8 +158,8 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 		}
 	}
 	hs.punches = true
-	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched), holepunch.DirectDialTimeout(punchTimeout)))
-	if cfg.PortMap != Off {
+	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched), holepunch.DirectDialTimeout(punchTimeout), holepunch.WithAddrFilter(counterparts{hs})))
+	if cfg.PortMap == On || cfg.PortMap == Auto && !attached().public4 {
 		opts = append(opts, libp2p.NATManager(hs.mapPorts))
 	}
 	return opts, nil

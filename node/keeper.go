@@ -122,7 +122,7 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 		return rest, keepAlive // no feed to offer: the connection is all
 	case now.Before(st.next):
 		return rest, st.next.Sub(now)
-	case !st.fixed && !st.lan && !p.roomFor(st):
+	case !st.fixed && !st.lan && !now.Before(st.recall) && !p.roomFor(st):
 		return rest, keepAlive
 	}
 	return connect, 0
@@ -152,7 +152,7 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	st.redial = redial
 	limit := min(dialTimeout<<min(st.fails, 10), dialTimeoutMax)
 	if time.Since(st.lost) < recentLoss {
-		limit = min(limit, 2*dialTimeout)
+		limit = dialTimeout // rather often than long: what is sent into a network that is gone is repeated less and less
 	}
 	p.mu.Unlock()
 

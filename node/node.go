@@ -46,6 +46,8 @@ type Node struct {
 	born    time.Time
 	peers   *peers
 	rules   ruleBook
+	routes  routes
+	asking  asking
 	notes   network.Notifiee
 	events  hub
 	tcp     tcpCalls
@@ -189,6 +191,7 @@ func (n *Node) tidy() {
 			n.peers.sweep()
 		case now := <-listen.C:
 			n.peers.listen(now)
+			n.reroute()
 		}
 	}
 }

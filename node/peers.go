@@ -79,11 +79,13 @@ type peerState struct {
 	seen    time.Time // last found or connected
 	lost    time.Time // when the last stream that was steady ended
 	fails   int
-	next    time.Time      // not tried before
-	err     error          // of the last attempt, or the end of the last stream
-	addrs   []ma.Multiaddr // it was found at, up to maxAddrs
-	punches int            // attempts to get off a relay
-	idle    time.Time      // since when the link has no feed
+	next    time.Time           // not tried before
+	err     error               // of the last attempt, or the end of the last stream
+	addrs   []ma.Multiaddr      // it was found at, up to maxAddrs
+	punches int                 // attempts to get off a relay
+	idle    time.Time           // since when the link has no feed
+	recall  time.Time           // called back until then, see recall
+	common  []feed.DiscoveryKey // to be offered by then
 
 	offences offences
 }
@@ -109,7 +111,9 @@ func (p *peers) drop(st *peerState) {
 	}
 }
 
-func (st *peerState) wanted() bool { return st.fixed || st.lan || len(st.topics) > 0 }
+func (st *peerState) wanted() bool {
+	return st.fixed || st.lan || len(st.topics) > 0 || time.Now().Before(st.recall)
+}
 
 // keysFor returns the feeds to offer to a peer: those of the topics it was
 // found under, and all to fixed and local ones. p.mu is held.
@@ -117,9 +121,9 @@ func (p *peers) keysFor(st *peerState) []feed.Key {
 	if st.fixed || st.lan {
 		return p.n.sharedKeys()
 	}
-	var keys []feed.Key
+	keys := p.recalled(st)
 	for dk := range st.topics {
-		if k, ok := p.n.sharedKey(dk); ok {
+		if k, ok := p.n.sharedKey(dk); ok && !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}
@@ -136,7 +140,7 @@ func (p *peers) hasKeys(st *peerState) bool {
 			return true
 		}
 	}
-	return false
+	return len(p.recalled(st)) > 0
 }
 
 // addFixed adds a peer that is always wanted.

@@ -24,17 +24,22 @@ const (
 	busyWithin = time.Minute
 	// probeTimeout is how long a peer may take to answer.
 	probeTimeout = 3 * time.Second
+	// probeLate is how long an answer may take before others are asked, too.
+	probeLate = time.Second
 	// probeEvery is how often silence is looked for.
 	probeEvery = time.Second
 )
 
 // probe asks the peer for a sign of life over the connection of a stream, and
-// closes the connection when there is none.
+// closes the connection when there is none. If the answer is late the fault may
+// be here, and all connections are asked.
 func (p *peers) probe(l *link) {
 	c := l.raw.Conn()
 	ctx, cancel := context.WithTimeout(p.n.ctx, probeTimeout)
 	defer cancel()
+	late := time.AfterFunc(probeLate, func() { p.n.asking.begin(p.n) })
 	err := pingOver(ctx, c)
+	late.Stop()
 	if err == nil || p.n.ctx.Err() != nil {
 		return
 	}
@@ -90,6 +95,7 @@ func (p *peers) listen(now time.Time) {
 			heard := l.heard()
 			if quiet := now.Sub(heard); quiet > silentAfter && quiet < busyWithin && l.probed.Before(heard) {
 				l.probed = now
+				st.common = l.stream.Feeds() // in case that it is gone
 				silent = append(silent, l)
 			}
 		}
@@ -98,24 +104,19 @@ func (p *peers) listen(now time.Time) {
 	p.mu.Unlock()
 }
 
-// moved is called when the addresses of this host changed: connections from
-// an address that is gone are dead, and peers may be reachable that were not.
+// moved is called when the addresses of this host changed: connections may be
+// dead, and peers may be reachable that were not.
 func (p *peers) moved() {
 	now := time.Now()
-	var links []*link
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, st := range p.m {
-		switch {
-		case st.link != nil:
-			st.link.probed = now
-			links = append(links, st.link)
-		case st.fails > 0 && st.wanted():
+		if st.link == nil && st.fails > 0 && st.wanted() {
 			st.fails, st.next = 0, now.Add(jitter(time.Second/2))
 			signal(st.wake)
 		}
 	}
-	p.goProbe(links)
+	p.mu.Unlock()
+	p.n.asking.begin(p.n)
 }
 
 // goProbe probes in the background. p.mu is held.

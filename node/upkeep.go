@@ -84,11 +84,14 @@ func (p *peers) notifiee() network.Notifiee {
 	return &notifiee{network.NotifyBundle{
 		ConnectedF: func(_ network.Network, c network.Conn) {
 			p.n.keepAllowed(c)
+			p.n.routes.opened(c)
+			p.returned(c)
 			if !isRelayed(c.RemoteMultiaddr()) {
 				p.direct(c.RemotePeer())
 			}
 		},
 		DisconnectedF: func(_ network.Network, c network.Conn) {
+			p.n.routes.closed(c)
 			if !connected(p.n.host, c.RemotePeer()) {
 				p.gone(c.RemotePeer())
 			}
