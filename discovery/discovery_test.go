@@ -21,6 +21,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/discovery"
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
@@ -59,6 +60,7 @@ func key(t testing.TB) crypto.PrivKey {
 
 func newHost(t testing.TB, opts ...libp2p.Option) host.Host {
 	t.Helper()
+	leaktest.Check(t)
 	h, err := libp2p.New(append([]libp2p.Option{
 		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.DisableRelay()}, opts...)...)
 	if err != nil {

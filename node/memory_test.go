@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
@@ -20,6 +21,7 @@ import (
 // stranger is a libp2p host that is no node.
 func stranger(t testing.TB, to *node.Node) (id peer.ID, open func() (network.Stream, error)) {
 	t.Helper()
+	leaktest.Check(t)
 	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableMetrics(), libp2p.ResourceManager(&network.NullResourceManager{}))
 	if err != nil {
 		t.Fatal(err)

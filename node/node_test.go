@@ -19,6 +19,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/store"
 )
@@ -26,6 +27,7 @@ import (
 // start runs a node on loopback; it is closed with the test.
 func start(t testing.TB, cfg node.Config) *node.Node {
 	t.Helper()
+	leaktest.Check(t)
 	if cfg.Listen == nil {
 		cfg.Listen = node.Loopback()
 	}

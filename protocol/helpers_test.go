@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/protocoltest"
 	"github.com/go-hypercore/hypercore/store"
@@ -27,6 +28,7 @@ type side struct {
 }
 
 func newSide(t testing.TB, name string) *side {
+	leaktest.Check(t)
 	s := &side{t: t, id: []byte(name), blame: make(chan protocol.Blame, 64)}
 	s.e = protocol.New(protocol.Config{OnBlame: func(b protocol.Blame) {
 		select {

@@ -3,9 +3,12 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 )
 
 func TestRun(t *testing.T) {
+	leaktest.Check(t)
 	var out strings.Builder
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatal(err)

@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/store"
 )
 
 func TestRun(t *testing.T) {
+	leaktest.Check(t)
 	ctx := t.Context()
 	n, err := node.New(ctx, node.Config{Network: "follow", Listen: node.Loopback(), Server: true})
 	if err != nil {

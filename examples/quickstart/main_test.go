@@ -3,9 +3,12 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 )
 
 func TestRun(t *testing.T) {
+	leaktest.Check(t)
 	args := []string{"-dir", t.TempDir(), "-network", "none", "-local"}
 	for i, want := range []string{"block 0: hello\nblock 1: world\n", "block 0: hello\nblock 1: world\nblock 2: hello\nblock 3: world\n"} {
 		var out strings.Builder

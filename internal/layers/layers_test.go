@@ -39,6 +39,7 @@ var layers = map[string][]string{
 	"interop":               {},
 	"lab":                   {},
 	"internal/layers":       {},
+	"internal/leaktest":     {}, // for tests of all packages
 	"internal/simtest":      {}, // for tests of discovery and node
 	"internal/transcript":   {}, // for tests of the command
 }
@@ -48,7 +49,7 @@ var layers = map[string][]string{
 var mayUse = map[string][]string{
 	"github.com/libp2p/":     {"discovery", "node", "cmd/hypercore", "examples/byohost", "examples/follow", "internal/simtest"},
 	"github.com/spf13/cobra": {"cmd/hypercore"},
-	"testing":                {"store/storetest", "protocol/protocoltest", "internal/simtest"},
+	"testing":                {"store/storetest", "protocol/protocoltest", "internal/simtest", "internal/leaktest"},
 	"flag":                   {"cmd/hypercore", "examples/quickstart", "examples/follow", "examples/byohost"},
 }
 
