@@ -26,6 +26,8 @@ func main() {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	done := make(chan struct{})
+	defer close(done)
 	sig := make(chan os.Signal, 2)
 	signal.Notify(sig, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(sig)
@@ -41,8 +43,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			os.Exit(exitInterrupted)
 		case <-ctx.Done():
 		}
-		<-sig
-		os.Exit(exitInterrupted)
+		select {
+		case <-sig:
+			os.Exit(exitInterrupted)
+		case <-done:
+		}
 	}()
 
 	a := &app{in: stdin, out: stdout, err: stderr}

@@ -17,13 +17,27 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/go-hypercore/hypercore/internal/leaktest"
 	"github.com/go-hypercore/hypercore/node/control"
 )
 
-// The scripts run the real main in processes of its own.
+// The scripts run the real main in processes of its own, which then look whether
+// anything is left running.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hypercore": main})
+	testscript.Main(m, map[string]func(){"hypercore": func() {
+		code := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		if left := leaktest.Left(leakPatience); len(left) > 0 {
+			fmt.Fprintf(os.Stderr, "%d goroutines are left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+			code = exitLeaks
+		}
+		os.Exit(code)
+	}})
 }
+
+const (
+	leakPatience = 5 * time.Second
+	exitLeaks    = 99
+)
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, params("testdata/script"))

@@ -9,6 +9,7 @@ package leaktest
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -59,6 +60,25 @@ func Check(t testing.TB) {
 		}
 		t.Errorf("%d kinds of goroutines are left:\n\n%s", len(left), strings.Join(left, "\n\n"))
 	})
+}
+
+// Left returns the stacks of goroutines that run code of this module, after it
+// has given them up to wait to end; the caller's own does not count. It is for the
+// end of a program: nothing is labelled.
+func Left(wait time.Duration) (left []string) {
+	const module = "github.com/go-hypercore/hypercore/"
+	for end := time.Now().Add(wait); ; time.Sleep(10 * time.Millisecond) {
+		buf := make([]byte, 4<<20)
+		left = left[:0]
+		for i, s := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if i > 0 && strings.Contains(s, module) {
+				left = append(left, s)
+			}
+		}
+		if len(left) == 0 || time.Now().After(end) {
+			return left
+		}
+	}
 }
 
 // labelled returns the stacks of goroutines with the label of a test, equal ones

@@ -127,8 +127,8 @@ func FuzzFrames(f *testing.F) {
 func FuzzHome(f *testing.F) {
 	f.Add([]byte("host 0011"), []byte("17"), []byte(`[{"peer":"x","action":"allow"}]`), "dat://00")
 	f.Add([]byte{0}, []byte("18446744073709551616"), []byte{}, "hyper://"+string(bytes.Repeat([]byte("a"), 64))+"/x")
+	dir := f.TempDir() // each worker has its own
 	f.Fuzz(func(t *testing.T, identity, announced, role []byte, arg string) {
-		dir := t.TempDir()
 		h, err := control.OpenHome(dir)
 		if err != nil {
 			t.Fatal(err)
