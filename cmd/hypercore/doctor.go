@@ -109,6 +109,9 @@ func (a *app) patient(h *control.Home, arg string) (p patient, err error) {
 	return p, err
 }
 
+// askPatience bounds the question to a running node, which asks the DHT.
+const askPatience = 15 * time.Second
+
 // askRunning asks the running node that holds the feed, or any node without
 // a feed. control.ErrNoNode: there is none.
 func askRunning(ctx context.Context, h *control.Home, p patient) (diagnosis.Facts, error) {
@@ -118,11 +121,15 @@ func askRunning(ctx context.Context, h *control.Home, p patient) (diagnosis.Fact
 			return diagnosis.Facts{}, err
 		}
 		defer c.Close()
+		ctx, cancel := context.WithTimeoutCause(ctx, askPatience, errTimeout)
+		defer cancel()
 		return c.Facts(ctx, k)
 	}
 	for _, s := range h.Slots() {
 		c := control.NewClient(s.Socket)
-		f, err := c.Facts(ctx, feed.Key{})
+		cctx, cancel := context.WithTimeout(ctx, askPatience)
+		f, err := c.Facts(cctx, feed.Key{})
+		cancel()
 		c.Close()
 		if err == nil || ctx.Err() != nil {
 			return f, err

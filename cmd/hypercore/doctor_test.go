@@ -51,7 +51,7 @@ func TestDoctor(t *testing.T) {
 	line("exec hypercore clone $KEY ./part --range 0-16 --range 18-29 --home part" + net + " --timeout 60s")
 	line("kill -INT seed\nwait seed")
 	line("exec hypercore seed ./part --home part%s &part&\nwaitfor part/nodes/0/control.sock", net)
-	line("waitdoctor 'on 1 node of network lab' ./part --home part")
+	line("waitdoctor 'of network lab, valid' ./part --home part")
 	doctor("nobody has block 17", shown, reader, 1)
 
 	line("kill -INT part\nwait part")

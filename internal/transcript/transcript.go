@@ -27,6 +27,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`\bprocess \d+`), "process 4711"},
 	{regexp.MustCompile(`\((\d+) looks?\)`), "(9 looks)"},
 	{regexp.MustCompile(` \(\d+ attempts\)`), ""},
+	{regexp.MustCompile(`on \d+ nodes? of network (\S+), valid`), "on 1 node of network $1, valid"},
+	{regexp.MustCompile(`of \d+ asked now, [1-9]\d* have it`), "of 1 asked now, 1 have it"},
 	{regexp.MustCompile(`\d+ nodes? of network (\S+) to ask`), "2 nodes of network $1 to ask"},
 }
 
