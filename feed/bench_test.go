@@ -43,6 +43,7 @@ func BenchmarkAppendDurable(b *testing.B) {
 	f := open(b, store.Dir(b.TempDir()), feed.Options{Durability: feed.AppendDurable})
 	block := make([]byte, 512)
 	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.ReportAllocs()
 	defer cpu(b, 1, "block")()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -52,6 +53,31 @@ func BenchmarkAppendDurable(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "blocks/s")
+}
+
+// BenchmarkCommit is a commit of one block, alone: with a slot of the journal and
+// everything synced, as one entry of the journal, and without a sync.
+func BenchmarkCommit(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		d    feed.Durability
+	}{{"slot", feed.AnnounceDurable}, {"entry", feed.AppendDurable}, {"unsynced", feed.NoSync}} {
+		b.Run(c.name, func(b *testing.B) {
+			ctx := context.Background()
+			f := open(b, store.Dir(b.TempDir()), feed.Options{Durability: c.d})
+			block := make([]byte, 512)
+			b.ReportAllocs()
+			defer cpu(b, 1, "commit")()
+			for b.Loop() {
+				if _, err := f.Append(ctx, block); err != nil {
+					b.Fatal(err)
+				}
+				if err := f.Sync(ctx); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // BenchmarkFdatasync is what BenchmarkAppendDurable is measured against.

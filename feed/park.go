@@ -160,6 +160,7 @@ func (f *Feed) closeFiles(b *berth) parkState {
 	f.files.close()
 	f.files = files{}
 	f.tree.trim()
+	f.groups = groups{}
 	f.tree.file, f.tree.chunks, f.tree.ring, f.tree.dirty = nil, nil, nil, nil
 	f.sigs.file, f.sigs.recs = nil, nil
 	f.pend.segs, f.scratch, f.cargo = nil, nil, cargo{}

@@ -78,6 +78,7 @@ func benchReplicate(b *testing.B, size, n int, d protocol.Dialect, plain bool) {
 		}
 	}()
 	b.SetBytes(int64(size * n))
+	b.ReportAllocs()
 	var cpu time.Duration
 	for b.Loop() {
 		b.StopTimer()
