@@ -18,7 +18,7 @@ const (
 	// is under way then is lost, and the first attempts last up to 3
 	// times punchTimeout.
 	punchRetry = 10 * time.Second
-	richRetry  = 30 * time.Second
+	richRetry  = 15 * time.Second
 )
 
 // poor tells whether a connection goes through a relay that carries less than
