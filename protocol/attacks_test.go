@@ -28,9 +28,9 @@ var attacksTable = flag.Bool("attacks-table", false, "print what TestAttacks mea
 
 const (
 	// attackMemory is what the process may grow by during an attack of one remote: the ceiling that
-	// the engine states, half of it again in garbage before the collector comes, and two of the
-	// largest frames, which the attacker itself holds: it lives in this process too.
-	attackMemory = protocol.MaxStreamMemory*3/2 + 2*wire.MaxFrame
+	// the engine states, as much again in garbage and pooled slabs before the collector comes, and two
+	// of the largest frames, which the attacker itself holds: it lives in this process too.
+	attackMemory = 2*protocol.MaxStreamMemory + 2*wire.MaxFrame
 	// honestBlocks are downloaded meanwhile, about 1.5 MB, and honestTime is how long that may take.
 	honestBlocks = 2000
 	honestTime   = 20 * time.Second
