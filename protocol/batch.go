@@ -14,8 +14,10 @@ const (
 	// is coming in.
 	batchBytes  = 1 << 20
 	batchBlocks = 2048
-	// arenaNodes is how many nodes are allocated at a time.
+	// arenaNodes is how many nodes are allocated at a time, firstNodes the first
+	// time: a batch that was merged with another begins anew, often with one block.
 	arenaNodes = 1024
+	firstNodes = 256
 	// batchCost is what a batch takes besides slabs, nodes and sizes, about, and
 	// proofCost what each of its proofs does.
 	batchCost = 16 << 10
@@ -68,7 +70,11 @@ func (b *batch) free() {
 // room makes room for n more nodes without moving those that are there.
 func (b *batch) room(n int) {
 	if cap(b.nodes)-len(b.nodes) < n {
-		b.nodes = make([]merkle.Node, 0, max(arenaNodes, n))
+		size := arenaNodes
+		if cap(b.nodes) == 0 {
+			size = firstNodes
+		}
+		b.nodes = make([]merkle.Node, 0, max(size, n))
 		b.parsed += cap(b.nodes) * nodeSize
 	}
 }

@@ -138,7 +138,8 @@ func TestGoals(t *testing.T) {
 	}{
 		{goal{side: "hypercore", than: "limit", value: 0.8}, 0.8, true},
 		{goal{side: "hypercore", than: "limit", value: 0.9}, 0.8, false},
-		{goal{side: "hypercore", than: "npm", value: 3}, 10.0 / 3, true}, // 8/2, 10/3, 6/2
+		{goal{side: "hypercore", than: "npm", value: 3}, 10.0 / 3, true},               // 8/2, 10/3, 6/2
+		{goal{side: "hypercore", minus: "npm6", than: "limit", value: 0.7}, 0.7, true}, // 7/10, 7/10, 5/10
 		{goal{side: "hypercore", atMost: true, value: 8}, 8, true},
 		{goal{side: "hypercore", atMost: true, value: 7}, 8, false},
 	} {

@@ -40,6 +40,7 @@ type sideReport struct {
 
 type goalReport struct {
 	Side   string  `json:"system"`
+	Minus  string  `json:"minus,omitempty"`
 	Metric string  `json:"metric"`
 	Than   string  `json:"than,omitempty"`
 	AtMost bool    `json:"atMost,omitempty"`
@@ -84,17 +85,23 @@ func (res *result) judge(g goal) goalReport {
 			m = c
 		}
 	}
-	out := goalReport{Side: g.side, Metric: m.name, Than: g.than, AtMost: g.atMost, Value: g.value}
-	var own []float64
+	out := goalReport{Side: g.side, Minus: g.minus, Metric: m.name, Than: g.than, AtMost: g.atMost, Value: g.value}
+	var own, minus []float64
 	var others [][]float64
 	for i := range res.sides {
 		sr := &res.sides[i]
 		if sr.side.label == g.side {
 			own = sr.values(m)
 		}
+		if g.minus != "" && sr.side.label == g.minus {
+			minus = sr.values(m)
+		}
 		if g.than != "" && (sr.side.label == g.than || sr.side.group == g.than) {
 			others = append(others, sr.values(m))
 		}
+	}
+	if g.minus != "" {
+		own = less(own, minus)
 	}
 	got := present(own)
 	if g.than != "" {
@@ -189,9 +196,13 @@ func (rw *rowReport) text(w io.Writer) error {
 }
 
 func (g goalReport) String() string {
-	what := g.Side + " " + g.Metric
+	side := g.Side
+	if g.Minus != "" {
+		side = fmt.Sprintf("(%s - %s)", g.Side, g.Minus)
+	}
+	what := side + " " + g.Metric
 	if g.Than != "" {
-		what = fmt.Sprintf("%s / %s (%s)", g.Side, g.Than, g.Metric)
+		what = fmt.Sprintf("%s / %s (%s)", side, g.Than, g.Metric)
 	}
 	op, verdict := ">=", "met"
 	if g.AtMost {

@@ -43,6 +43,18 @@ func pairs(a, b []float64) []float64 {
 	return r
 }
 
+// less takes b off a round by round; a round that lacks either has no value.
+func less(a, b []float64) []float64 {
+	r := make([]float64, len(a))
+	for i := range a {
+		r[i] = math.NaN()
+		if i < len(b) {
+			r[i] = a[i] - b[i] // NaN if either is
+		}
+	}
+	return r
+}
+
 // best takes from each round the best value of several sides.
 func best(lower bool, sides ...[]float64) []float64 {
 	var out []float64
