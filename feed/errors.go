@@ -3,6 +3,7 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/go-hypercore/hypercore/store"
 )
@@ -120,6 +121,9 @@ func (e *syncError) Unwrap() error { return e.error }
 // writeAt writes b to a file; its error names the file and the offset.
 func (f *Feed) writeAt(name string, file store.File, b []byte, off int64) error {
 	if _, err := file.WriteAt(b, off); err != nil {
+		if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+			err = pe.Err // the place is said already
+		}
 		return fmt.Errorf("feed: %s: write %s at byte %d: %w", f.st, name, off, err)
 	}
 	return nil

@@ -161,6 +161,7 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		}
 		sum.Blocks += ap.Blocks
 		sum.Bytes += ap.Bytes
+		sum.Uncertain = ap.Uncertain
 		sum.Length = max(sum.Length, ap.Length)
 		if errors.Is(err, feed.ErrNotWritable) {
 			err = notWritable(ref.Dir, arg, err)
@@ -178,6 +179,9 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 	if err != nil {
 		if sum.Blocks > 0 {
 			a.warn("%s (%s) were appended before it stopped: %d to %d", plural(sum.Blocks, "block"), bytesText(sum.Bytes), sum.First, sum.First+sum.Blocks-1)
+		}
+		if sum.Uncertain > 0 {
+			a.warn("of %s no one knows: %d to %d reached the disk or not; before you append them again see hypercore info %s", plural(sum.Uncertain, "block"), sum.First+sum.Blocks, sum.First+sum.Blocks+sum.Uncertain-1, arg)
 		}
 		return err
 	}

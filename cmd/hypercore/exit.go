@@ -171,6 +171,8 @@ func hintFor(err error) string {
 		return "the directory holds a different feed; use another one"
 	case errors.Is(err, syscall.ENOSPC):
 		return "the disk is full; what was appended before is safe. Free some space and run the command again"
+	case errors.Is(err, syscall.EIO):
+		return "the disk reports an error; look at it before you go on. What was acknowledged is kept; hypercore verify FEED checks it"
 	case errors.Is(err, feed.ErrNotLocal):
 		return "the block was not downloaded; fetch it with: hypercore clone KEY, or read while hypercore seed or clone runs"
 	case errors.Is(err, fs.ErrPermission):

@@ -97,6 +97,10 @@ type Appended struct {
 	Blocks uint64 `json:"blocks"` // how many
 	Bytes  uint64 `json:"bytes"`  // their bytes
 	Length uint64 `json:"length"` // of the feed afterwards
+
+	// Uncertain, after an error, are blocks behind those that were handed over too:
+	// when the feed is opened again they are there, or they are not.
+	Uncertain uint64 `json:"uncertain,omitempty"`
 }
 
 // CatOptions choose blocks.

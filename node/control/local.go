@@ -158,7 +158,11 @@ func (l *Local) Append(ctx context.Context, r io.Reader, cut Cut) (Appended, err
 		return nil
 	})
 	if a.Blocks > 0 {
-		if serr := f.Sync(ctx); err == nil {
+		serr := f.Sync(ctx)
+		if serr != nil && ctx.Err() == nil {
+			serr = f.Sync(ctx) // a write that failed is tried again; a failed sync stays one
+		}
+		if err == nil {
 			err = serr
 		}
 	}
@@ -169,10 +173,12 @@ func (l *Local) Append(ctx context.Context, r io.Reader, cut Cut) (Appended, err
 	return a, err
 }
 
-// onlyDurable takes back what was appended but did not reach the disk.
+// onlyDurable does not count what was appended but is not known to have reached the
+// disk.
 func (a *Appended) onlyDurable(f *feed.Feed) {
 	a.Length = f.Stats().Durable
 	if end := max(a.Length, a.First); end < a.First+a.Blocks {
+		a.Uncertain = a.First + a.Blocks - end
 		a.Blocks = end - a.First
 		a.Bytes = 0
 		for i := a.First; i < end; i++ {
