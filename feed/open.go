@@ -152,14 +152,14 @@ func (f *Feed) look() (*found, error) {
 	if s.key, err = readSmall(f.st, keyName, keySize); err != nil {
 		return nil, f.fileError("read", keyName, err)
 	}
-	if len(s.key) < keySize || isZero(s.key) { // zeros: a power cut while it was made
+	if len(s.key) < keySize || isZero(s.key[keySize/2:]) { // a power cut while it was made
 		s.shortKey = len(s.key) > 0
 		s.key = nil
 	}
 	if s.secret, err = readSmall(f.st, secretName, secretSize); err != nil {
 		return nil, f.fileError("read", secretName, err)
 	}
-	if len(s.secret) < secretSize || isZero(s.secret) {
+	if len(s.secret) < secretSize || isZero(s.secret[secretSize/2:]) {
 		s.secret = nil
 	}
 	if f.files.journal != nil {

@@ -328,15 +328,17 @@ func (k *killing) finish() {
 	k.run("writer", strings.NewReader("the end\n"), "append", "log", "--lines")
 	k.run("cloner", nil, append([]string{"clone", k.key, k.cloneDir, "--timeout", "60s"}, k.net...)...)
 	w := k.verify("writer", "log")
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if r := k.verify("follower", "./copy"); r.Present == w.Length && r.Length == w.Length {
+	// Each look is a verify of everything, which after many rounds takes a while.
+	for end := time.Now().Add(5 * patience); ; time.Sleep(20 * time.Millisecond) {
+		r := k.verify("follower", "./copy")
+		if r.Present == w.Length && r.Length == w.Length {
 			if r.SHA256 != w.SHA256 {
 				k.fail("the follower has other blocks than the writer")
 			}
 			break
 		}
 		if time.Now().After(end) {
-			k.fail("the follower does not get what there is: it waited %v\n%s", patience, k.follower.stderr.Bytes())
+			k.fail("the follower has %d blocks of %d, the writer has %d: it waited %v\n%s", r.Present, r.Length, w.Length, 5*patience, k.follower.stderr.Bytes())
 		}
 	}
 	if c := k.verify("cloner", k.cloneDir); c.SHA256 != w.SHA256 || c.Present != w.Length {
