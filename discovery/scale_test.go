@@ -12,6 +12,7 @@ import (
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
@@ -87,7 +88,13 @@ func TestThousandNodes(t *testing.T) {
 			cfg := discovery.Config{Network: "test", Bootstrap: boot, Server: i < servers}
 			var opts []libp2p.Option
 			if i >= servers {
-				opts = append(opts, libp2p.ForceReachabilityPrivate())
+				// Few connections, so that a thousand nodes fit into memory; real ones
+				// keep more and dial less.
+				few, err := connmgr.NewConnManager(12, 16, connmgr.WithGracePeriod(5*time.Second))
+				if err != nil {
+					t.Fatal(err)
+				}
+				opts = append(opts, libp2p.ForceReachabilityPrivate(), libp2p.ConnectionManager(few))
 			}
 			m := s.joinAt(i, cfg, opts...)
 			if i < 4 {

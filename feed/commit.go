@@ -292,12 +292,18 @@ func (f *Feed) recordNow() record {
 		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity,
 	}
 	r.announced = max(r.length, f.announced)
+	r.unsigned = f.unsigned && f.secret != nil
 	return r
 }
 
 // commitJournal is step 3. allBits tells that the whole bitfield is durable, and
 // that this is the last commit.
 func (f *Feed) commitJournal(r record, allBits bool) error {
+	if r.unsigned {
+		// A writer takes what its journal says for signed, and signs it again.
+		// Nothing has vouched for this.
+		return nil
+	}
 	r.bits, r.open = f.bitsLen, !allBits
 	if allBits {
 		r.bits = r.length

@@ -56,6 +56,8 @@ type record struct {
 	hash       merkle.Hash
 	links      []uint64
 	identity   string
+
+	unsigned bool // of a writer whose newest signature is missing; never written
 }
 
 // marshal returns the slot.
