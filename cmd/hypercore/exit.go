@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -96,7 +97,7 @@ func untilInterrupted(ctx context.Context, err error) error {
 func (a *app) exit(cmd *cobra.Command, err error) int {
 	code := exitCode(err)
 	switch {
-	case err == nil || errors.Is(err, syscall.EPIPE): // cat FEED | head has read enough
+	case err == nil || readEnough(err):
 		return exitOK
 	case errors.Is(err, errInterrupted):
 		a.say("interrupted")
@@ -123,6 +124,13 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 		a.warn("  → %s", h)
 	}
 	return code
+}
+
+// readEnough reports that whoever reads our output has ended, as in cat FEED |
+// head. A connection to another program that breaks is something else.
+func readEnough(err error) bool {
+	var pe *fs.PathError
+	return errors.As(err, &pe) && pe.Path == os.Stdout.Name() && errors.Is(pe, syscall.EPIPE)
 }
 
 // message is err as a user reads it: without the name of a Go package before it,

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// TestBrokenPipe: it is no failure if nobody reads the output any more, and one if
+// the node that was asked is gone.
+func TestBrokenPipe(t *testing.T) {
+	for _, x := range []struct {
+		err  error
+		code int
+	}{
+		{fmt.Errorf("cat: %w", &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}), exitOK},
+		{&net.OpError{Op: "write", Net: "unix", Err: os.NewSyscallError("write", syscall.EPIPE)}, exitFailed},
+		{&fs.PathError{Op: "write", Path: "file", Err: syscall.EPIPE}, exitFailed},
+	} {
+		var stderr bytes.Buffer
+		a := &app{err: &stderr}
+		if code := a.exit(&cobra.Command{Use: "append"}, x.err); code != x.code {
+			t.Errorf("%v: exit code %d, want %d", x.err, code, x.code)
+		}
+		if said := strings.Contains(stderr.String(), "broken pipe"); said != (x.code != exitOK) {
+			t.Errorf("%v: stderr %q", x.err, stderr.String())
+		}
+	}
+}
