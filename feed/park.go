@@ -27,6 +27,11 @@ type berth struct {
 	stamps stamps
 	fresh  bool // the last write was so short ago that stamps say little
 
+	// refused: a use failed, because another program has the lock. Peers may have
+	// been told that blocks are not to be had, so they are announced once more when
+	// it is gone.
+	refused bool
+
 	signature []byte // of the length that was here
 }
 
@@ -209,11 +214,17 @@ func (f *Feed) wakeUp() (news bool, err error) {
 		err = f.renew()
 	}
 	if err != nil {
+		f.berth.refused = f.berth.refused || errors.Is(err, ErrLocked)
 		return f.goneAstray(err), err
 	}
 	f.mu.Lock()
 	f.tree.file, f.sigs.file = f.files.tree, f.files.signatures
+	again := f.astray != nil || f.berth.refused
 	f.astray = nil
+	if again {
+		f.announce(0, f.image.Data.Len())
+		news = true
+	}
 	f.mu.Unlock()
 	f.berth = nil
 	f.lot.drive(f, true)
@@ -274,7 +285,7 @@ func (f *Feed) lookAgain() {
 	if b := f.berth; b != nil {
 		const few = 2 // one of them changes with everything
 		now, err := f.stamp(few)
-		changed = err == nil && (now[0] != b.stamps[0] || now[1] != b.stamps[1])
+		changed = b.refused || err == nil && (now[0] != b.stamps[0] || now[1] != b.stamps[1])
 	}
 	f.parking.Unlock()
 	if changed && f.enter() == nil {

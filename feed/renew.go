@@ -142,10 +142,6 @@ func (f *Feed) tell(old *bitfield.Bits, from uint64) {
 		f.announce(start, min(end, f.limit()))
 		f.woke(start, end)
 	})
-	if f.astray != nil { // all of it was taken back
-		f.astray = nil
-		f.announce(0, min(f.image.Data.Len(), f.limit()))
-	}
 	if !changed {
 		return
 	}

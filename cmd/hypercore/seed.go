@@ -18,7 +18,8 @@ const seedHelp = `
 Serve feeds and announce them, until Ctrl-C. The addresses of the node and the command
 that clones each feed are printed. What append adds meanwhile is served at once. A copy
 of somebody else's feed can be seeded too, whole or in part: readers get from it what it
-has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
+has. (It fetches nothing by itself; hypercore clone --live follows the writer.) Of many
+feeds, 40 have their files open at a time, five each; --open-feeds sets another number.
 
   hypercore seed notes
   hypercore seed notes ./photos --network mynet --bootstrap $ADDR
@@ -36,15 +37,20 @@ const (
 
 func newSeed(a *app) *cobra.Command {
 	var nf netFlags
+	var open int
 	cmd := &cobra.Command{
 		Use:   "seed FEED... [NET]",
 		Short: "Serve and announce feeds until interrupted",
 		Long:  text(seedHelp),
 		Args:  args(1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return untilInterrupted(c.Context(), a.seed(c, args, &nf))
+			if open < 1 {
+				return usagef("--open-feeds %d: at least one", open)
+			}
+			return untilInterrupted(c.Context(), a.seed(c, args, &nf, open))
 		},
 	}
+	cmd.Flags().IntVar(&open, "open-feeds", feed.DefaultOpenFeeds, "feeds with open files at a time")
 	nf.register(cmd)
 	nf.registerTCP(cmd)
 	return cmd
@@ -61,12 +67,13 @@ type seeded struct {
 	up        uint64 // bytes sent, as last told
 }
 
-func (a *app) seed(c *cobra.Command, args []string, nf *netFlags) (err error) {
+func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err error) {
 	ctx := c.Context()
 	cfg, err := nf.config(c)
 	if err != nil {
 		return err
 	}
+	cfg.Lot = feed.NewLot(feed.LotOptions{Open: open})
 	h, err := a.home()
 	if err != nil {
 		return err
