@@ -195,8 +195,11 @@ func TestLotParksLeastRecentlyUsed(t *testing.T) {
 	lot := feed.NewLot(feed.LotOptions{Open: 3})
 	a, dirA := lotFeed(t, lot, 2)
 	b, dirB := lotFeed(t, lot, 2)
-	_, dirC := lotFeed(t, lot, 2)
-	for _, f := range []*feed.Feed{b, a} {
+	c, dirC := lotFeed(t, lot, 2)
+	for _, f := range []*feed.Feed{a, b, c} {
+		park(t, f) // nothing is left to commit
+	}
+	for _, f := range []*feed.Feed{c, b, a} {
 		if _, err := f.Local(0); err != nil {
 			t.Fatal(err)
 		}
@@ -276,6 +279,9 @@ func TestParkedFeedIsLookedAt(t *testing.T) {
 		b, err := f.Get(ctx, 5)
 		got <- errors.Join(err, differs(b, block(5)))
 	}()
+	for len(f.Demand().Blocks) == 0 { // until it waits
+		time.Sleep(time.Millisecond)
+	}
 	park(t, f)
 	g := otherProgram(t, dir, feed.Options{})
 	appendN(t, g, 2)
