@@ -168,6 +168,7 @@ func (f *Feed) closeFiles(b *berth) parkState {
 	f.groups = groups{}
 	f.tree.file, f.tree.chunks, f.tree.ring, f.tree.dirty = nil, nil, nil, nil
 	f.sigs.file, f.sigs.recs = nil, nil
+	f.groups = groups{}
 	f.pend.segs, f.scratch, f.cargo = nil, nil, cargo{}
 	f.apply.placed, f.apply.join = nil, nil
 	return parkDone
