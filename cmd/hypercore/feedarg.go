@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -98,12 +97,11 @@ func (a *app) local(h *control.Home, f *feed.Feed, dir, command string) control.
 	hold.add(of)
 	kept := newAnnouncedKeeper(h)
 	kept.add(f)
-	var once sync.Once
 	later := time.AfterFunc(serveAfter, func() { hold.serve(h) })
 	return control.NewLocal(of, func() error {
 		later.Stop()
 		err := hold.Close()
-		once.Do(kept.close)
+		kept.close()
 		return errors.Join(err, f.Close())
 	})
 }

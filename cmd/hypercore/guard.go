@@ -43,6 +43,7 @@ func guarded(h *control.Home, dir string, o feed.Options) feed.Options {
 type announcedKeeper struct {
 	home *control.Home // constant
 	done chan struct{} // closed by close
+	once sync.Once
 	wg   sync.WaitGroup
 
 	mu    sync.Mutex
@@ -100,9 +101,10 @@ func (k *announcedKeeper) look() {
 	}
 }
 
-// close writes what is left. It is called once, before the feeds are closed.
+// close writes what is left. It is called before the feeds are closed, and may be
+// called twice.
 func (k *announcedKeeper) close() {
-	close(k.done)
+	k.once.Do(func() { close(k.done) })
 	k.wg.Wait()
 }
 
