@@ -58,6 +58,14 @@ func key(t testing.TB) crypto.PrivKey {
 	return k
 }
 
+// at makes a host listen there and nowhere else.
+func at(addrs []ma.Multiaddr) libp2p.Option {
+	return func(cfg *libp2p.Config) error {
+		cfg.ListenAddrs = addrs
+		return nil
+	}
+}
+
 func newHost(t testing.TB, opts ...libp2p.Option) host.Host {
 	t.Helper()
 	leaktest.Check(t)
@@ -175,7 +183,7 @@ func TestBootstrapLastAndRestarted(t *testing.T) {
 	}
 	cfg := discovery.Config{Bootstrap: []peer.AddrInfo{addr}}
 	startBoot := func() member {
-		return join(t, discovery.Config{Server: true}, libp2p.Identity(id), libp2p.ListenAddrs(addr.Addrs...))
+		return join(t, discovery.Config{Server: true}, libp2p.Identity(id), at(addr.Addrs))
 	}
 	seeder, reader := join(t, cfg), join(t, cfg)
 	topic := random(t)
@@ -216,7 +224,7 @@ func TestServerRemembersAddresses(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	seeder.stop(t)
 	boot.stop(t)
-	join(t, discovery.Config{Server: true, Store: store}, libp2p.Identity(id), libp2p.ListenAddrs(addrs...))
+	join(t, discovery.Config{Server: true, Store: store}, libp2p.Identity(id), at(addrs))
 	await(t, join(t, cfg).Lookup(t.Context(), topic), seeder.ID(), 8*time.Second)
 }
 
@@ -266,10 +274,18 @@ func TestRestartSendsNothing(t *testing.T) {
 	waitFor(t, "all announced", func() bool {
 		return !slices.ContainsFunc(topics, func(t discovery.Topic) bool { return m.Status(t).Overlays[0].Holders == 0 })
 	})
-	time.Sleep(100 * time.Millisecond)
+	// Closed while it sends, the next run would send everything again. Between
+	// the first announcements and their repetition it is idle for a moment.
+	idle := 0
+	waitFor(t, "nothing is being sent any more", func() bool {
+		if idle++; !m.Idle() {
+			idle = 0
+		}
+		return idle == 30
+	})
 	m.stop(t)
 
-	again := join(t, cfg, libp2p.Identity(id), libp2p.ListenAddrs(addrs...))
+	again := join(t, cfg, libp2p.Identity(id), at(addrs))
 	if err := again.AnnounceAll(topics...); err != nil {
 		t.Fatal(err)
 	}

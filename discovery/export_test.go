@@ -37,6 +37,13 @@ func (d *Discovery) Sent() uint64 {
 	return o.sends.sent
 }
 
+// Idle tells whether the first overlay has found its place in the network and
+// sends nothing.
+func (d *Discovery) Idle() bool {
+	a := d.overlays[0].announcer
+	return a.settled(d.ctx) && !a.busy(d.ctx)
+}
+
 // OwnWait is the time between two looks on a network of one's own.
 func OwnWait(n int, enough bool) time.Duration { return ownPace.wait(n, enough) }
 
