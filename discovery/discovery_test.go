@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -58,6 +60,24 @@ func key(t testing.TB) crypto.PrivKey {
 	return k
 }
 
+// loopback returns an address that nobody listens at, with a port that the
+// system does not give to others meanwhile: it takes those for connections from
+// 32768 on.
+func loopback(t testing.TB) ma.Multiaddr {
+	t.Helper()
+	for range 100 {
+		port := 10_000 + mathrand.IntN(20_000)
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port))
+	}
+	t.Fatal("no free port")
+	return nil
+}
+
 // at makes a host listen there and nowhere else.
 func at(addrs []ma.Multiaddr) libp2p.Option {
 	return func(cfg *libp2p.Config) error {
@@ -70,7 +90,7 @@ func newHost(t testing.TB, opts ...libp2p.Option) host.Host {
 	t.Helper()
 	leaktest.Check(t)
 	h, err := libp2p.New(append([]libp2p.Option{
-		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.DisableRelay()}, opts...)...)
+		libp2p.ListenAddrs(loopback(t)), libp2p.DisableMetrics(), libp2p.DisableRelay()}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
