@@ -109,7 +109,7 @@ func (h *hypercoreSide) start(ctx context.Context, offer string) (err error) {
 func (h *hypercoreSide) open(ctx context.Context, r *request, keys []string) error {
 	feeds, _ := h.split(r)
 	h.feeds = make([]*feed.Feed, feeds)
-	errs := make([]error, runtime.GOMAXPROCS(0))
+	errs := make([]error, 4*runtime.GOMAXPROCS(0)) // the disk is waited for, too
 	var wg sync.WaitGroup
 	for w := range errs {
 		wg.Go(func() {
