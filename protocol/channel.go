@@ -42,6 +42,7 @@ type channel struct {
 	haveKnown  bool           // its have-map has come
 	length     uint64         // what it announced: index after the highest block
 	specials   []special      // hash and seek requests in flight
+	compared   bool           // it was asked to prove its last block
 	probe      *probe         // a second look at an invalid proof is under way
 	noWant     time.Duration  // when the first Want was sent
 	reported   uint64         // length, as told to the feed

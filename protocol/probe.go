@@ -102,6 +102,17 @@ func (sw *swarm) settle(ctx context.Context, c *channel, p *probe, answer feed.P
 	return nil
 }
 
+// compare asks a native remote that has no more than we do to prove its last block,
+// once: nothing else would be asked of it, and if it holds another history that the
+// same writer has signed, nobody would notice. (A longer history is looked at when
+// it is downloaded.) mu held.
+func (sw *swarm) compare(c *channel, length uint64, now time.Duration) {
+	if c.compared || c.peer == nil || !c.begun || !c.haveKnown || c.s.o.Dialect != Native || c.length == 0 || c.length > length {
+		return
+	}
+	c.compared = sw.addSpecial(c, special{index: c.length - 1, at: now})
+}
+
 // halt asks for nothing more: the feed is frozen. What is here is still served.
 func (sw *swarm) halt() {
 	sw.mu.Lock()

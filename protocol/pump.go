@@ -305,6 +305,9 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 			}
 		}
 	}
+	for _, c := range sw.channels {
+		sw.compare(c, length, now)
+	}
 	for _, b := range d.Links {
 		sw.askLink(b, length, now)
 	}
