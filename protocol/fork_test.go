@@ -95,6 +95,9 @@ func TestLocalFailure(t *testing.T) {
 				if n := g.Downloaded(0, 0); n == 3000 {
 					t.Fatal("the disk was not full")
 				}
+				if st := l.B.Stats(); st.BytesOut > 200_000 {
+					t.Errorf("%d bytes were sent in 20 seconds of a full disk: it is asked on and on", st.BytesOut)
+				}
 				same(t, g2, 0, 10)
 				faulty.Heal()
 				time.Sleep(60 * time.Second)

@@ -287,8 +287,8 @@ func (sw *swarm) request(c *channel, r schedule.Run) {
 // special sends the requests that are not for blocks: lengths, links, seeks. mu
 // held.
 func (sw *swarm) special(length uint64, now time.Duration) {
-	if sw.halted {
-		return
+	if sw.halted || now < sw.resume {
+		return // the answers could not be stored
 	}
 	d := &sw.demand
 	want := d.MinLen
