@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -87,6 +88,9 @@ func (c natCase) run(t *testing.T) []string {
 	straight, bent := seen.between(a.wan, b.wan), seen.between(n.bootIP, b.wan)
 	t.Logf("announced after %v, first block %v, end %v; %d bytes direct, %d from the relay", announced, first.at, last.at, straight, bent)
 	if c.relayed {
+		if !strings.Contains(cl.saw(), "reached through a relay") {
+			t.Errorf("the user was not told of the relay: %s", cl.saw())
+		}
 		if bent < sd.bytes {
 			t.Errorf("%d bytes came through the relay, the feed has %d", bent, sd.bytes)
 		}

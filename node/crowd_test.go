@@ -21,7 +21,7 @@ import (
 func TestFlashCrowd(t *testing.T) {
 	readers, blocks, size := 15, 100, 2<<10
 	if simtest.Full() {
-		readers, blocks = 200, 200
+		readers = 200
 	}
 	if testing.Short() {
 		t.Skip("simulates a network")

@@ -34,9 +34,11 @@ alone, says all that is known. --timeout ends it then with exit code 4.
 
 --json: one event per line: {"event":"listening", id, network, addrs},
 {"event":"progress", key, length, blocks, bytes, received, peers} once a second,
-{"event":"waiting", key, text, do}, {"event":"complete", key, directory, length, blocks,
-bytes, received, sent, seconds, peers}. blocks and bytes are those that are here, received
-and sent what went over the wire, proofs included.`
+{"event":"waiting", key, text, do}, {"event":"relayed", key, text} when all peers are
+reached only through a relay, {"event":"direct", key, text} when one no longer is, and
+{"event":"complete", key, directory, length, blocks, bytes, received, sent, seconds,
+peers}. blocks and bytes are those that are here, received and sent what went over the
+wire, proofs included.`
 
 func newClone(a *app) *cobra.Command {
 	var nf netFlags
@@ -140,6 +142,7 @@ type cloning struct {
 	bytes  uint64    // what was there at the start
 	said   string    // the last explanation
 	saidAt time.Time // when
+	path   path
 }
 
 func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *netFlags) (err error) {
@@ -273,6 +276,9 @@ func (cl *cloning) run(ctx context.Context) error {
 		}
 		if err := s.stats.Err; err != nil && ctx.Err() == nil && !errors.Is(err, feed.ErrBehind) && !errors.Is(err, feed.ErrOtherWriter) {
 			// The disk, or a fork: no peer can help.
+			return err
+		}
+		if err := cl.sayPath(now); err != nil {
 			return err
 		}
 		if cl.a.json && now.Sub(told) >= time.Second && s != last {
