@@ -109,17 +109,12 @@ func (h *hashed) hash(batch []Proof) {
 		total += len(p.Value)
 	}
 	h.first = append(h.first, len(h.nodes))
-	grain := len(h.vals)
-	if total >= parallelBytes {
-		grain = max(1, len(h.vals)*(parallelBytes/2)/total)
-	}
-	parallel(len(h.vals), grain, func(i int) { h.nodes[i] = merkle.Leaf(h.nodes[i].Index, h.vals[i]) })
+	hashBlocks(h.nodes, h.vals, uint64(total))
 }
 
-// add notes a value whose leaf is to be computed; the node's number is the
-// block's until then.
+// add notes a value whose leaf is to be computed.
 func (h *hashed) add(block uint64, value []byte) {
-	h.nodes = append(h.nodes, merkle.Node{Index: block})
+	h.nodes = append(h.nodes, merkle.Node{Index: 2 * block})
 	h.vals = append(h.vals, value)
 }
 

@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// parallel calls fn for 0 to n-1, in any order, and returns when all calls have.
-// It uses all cores if there are grain calls for each.
-func parallel(n, grain int, fn func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/max(grain, 1))
+// parallel calls fn for the spans of 0 to n-1, in any order, and returns when all
+// calls have. Spans begin at multiples of unit. It uses all cores if there are
+// grain numbers, and a unit, for each.
+func parallel(n, grain, unit int, fn func(start, end int)) {
+	workers := min(runtime.GOMAXPROCS(0), n/max(grain, unit))
 	if workers < 2 {
-		for i := range n {
-			fn(i)
-		}
+		fn(0, n)
 		return
 	}
 	step := max(1, n/(4*workers))
+	step = (step + unit - 1) / unit * unit
 	var next atomic.Int64
 	work := func() {
 		for {
@@ -24,9 +24,7 @@ func parallel(n, grain int, fn func(i int)) {
 			if end-step >= n {
 				return
 			}
-			for i := end - step; i < min(end, n); i++ {
-				fn(i)
-			}
+			fn(end-step, min(end, n))
 		}
 	}
 	var wg sync.WaitGroup

@@ -126,9 +126,11 @@ func sign(secret ed25519.PrivateKey, recs []sigRecord) {
 	if missing == 0 {
 		return
 	}
-	parallel(len(recs), minSigns, func(i int) {
-		if !recs[i].signed {
-			recs[i].make(secret)
+	parallel(len(recs), minSigns, 1, func(start, end int) {
+		for i := start; i < end; i++ {
+			if !recs[i].signed {
+				recs[i].make(secret)
+			}
 		}
 	})
 }

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"sync"
 
+	"github.com/go-hypercore/hypercore/feed/merkle/lanes"
 	"golang.org/x/crypto/blake2b"
 )
 
@@ -40,47 +40,52 @@ const (
 	typeRoot   = 2
 )
 
-// leafOnStack is the largest block that is copied behind its header and hashed
-// in one call: five blocks of BLAKE2b. Above it the copy and the clearing of the
-// buffer cost more than a pooled state that is fed header and block in turn.
-const leafOnStack = 5*blake2b.BlockSize - 9
-
-// hasher is a pooled BLAKE2b state with room for the header and the sum, so
-// that neither is allocated per block.
-type hasher struct {
-	h   hash.Hash
-	buf [32]byte
-}
-
-var hashers = sync.Pool{New: func() any {
-	h, err := blake2b.New256(nil)
-	if err != nil {
-		panic("merkle: " + err.Error()) // only a key that is too long fails
-	}
-	return &hasher{h: h}
-}}
-
 // Leaf returns the node of a block: number 2*block, the length of data, and the
 // leaf hash. It does not allocate and does not keep data.
 func Leaf(block uint64, data []byte) Node {
-	n := Node{Index: 2 * block, Size: uint64(len(data))}
-	if len(data) <= leafOnStack {
-		var b [9 + leafOnStack]byte
-		b[0] = typeLeaf
-		binary.BigEndian.PutUint64(b[1:], uint64(len(data)))
-		n.Hash = blake2b.Sum256(b[:9+copy(b[9:], data)])
-		return n
+	head := headOf(typeLeaf, uint64(len(data)))
+	return Node{Index: 2 * block, Size: uint64(len(data)), Hash: lanes.Sum(&head, data, nil)}
+}
+
+// headOf is what is hashed first: the type and a size.
+func headOf(kind byte, size uint64) (h [lanes.HeadSize]byte) {
+	h[0] = kind
+	binary.BigEndian.PutUint64(h[1:], size)
+	return h
+}
+
+// Lanes is how many leaves Leaves computes in the time of one: fewer blocks do not
+// take less.
+var Lanes = lanes.Width
+
+// jobs is room for one call of lanes.Run.
+type jobs [64]lanes.Job
+
+var jobPool = sync.Pool{New: func() any { return new(jobs) }}
+
+// Leaves sets Size and Hash of each node to those of the leaf of a block, as Leaf
+// does, several times as fast with many blocks. The numbers are left alone.
+func Leaves(nodes []Node, blocks [][]byte) {
+	if len(blocks) < 2 || Lanes == 1 {
+		for i, b := range blocks {
+			index := nodes[i].Index
+			nodes[i] = Leaf(0, b)
+			nodes[i].Index = index
+		}
+		return
 	}
-	s := hashers.Get().(*hasher)
-	s.h.Reset()
-	s.buf[0] = typeLeaf
-	binary.BigEndian.PutUint64(s.buf[1:], uint64(len(data)))
-	s.h.Write(s.buf[:9])
-	s.h.Write(data)
-	s.h.Sum(s.buf[:0])
-	n.Hash = s.buf
-	hashers.Put(s)
-	return n
+	list := jobPool.Get().(*jobs)
+	for len(blocks) > 0 {
+		n := min(len(blocks), len(list))
+		for i, b := range blocks[:n] {
+			nodes[i].Size = uint64(len(b))
+			list[i] = lanes.Job{Head: headOf(typeLeaf, uint64(len(b))), A: b, Sum: &nodes[i].Hash}
+		}
+		lanes.Run(list[:n])
+		clear(list[:n]) // it is the caller's
+		nodes, blocks = nodes[n:], blocks[n:]
+	}
+	jobPool.Put(list)
 }
 
 // Join returns the parent of two siblings, given in any order. It fails with
@@ -102,9 +107,9 @@ func join(a, b Node) Node {
 		a, b = b, a
 	}
 	p := Node{Index: Parent(a.Index), Size: a.Size + b.Size}
-	var buf [1 + 8 + 2*32]byte
-	buf[0] = typeParent
-	binary.BigEndian.PutUint64(buf[1:], p.Size)
+	var buf [lanes.HeadSize + 2*32]byte
+	head := headOf(typeParent, p.Size)
+	copy(buf[:], head[:])
 	copy(buf[9:], a.Hash[:])
 	copy(buf[41:], b.Hash[:])
 	p.Hash = blake2b.Sum256(buf[:])

@@ -20,7 +20,8 @@ const module = "github.com/go-hypercore/hypercore/"
 var layers = map[string][]string{
 	"store":                 {},
 	"store/storetest":       {"store"},
-	"feed/merkle":           {},
+	"feed/merkle/lanes":     {},
+	"feed/merkle":           {"feed/merkle/lanes"},
 	"feed/bitfield":         {},
 	"feed":                  {"store", "feed/merkle", "feed/bitfield"},
 	"protocol/wire":         {},
