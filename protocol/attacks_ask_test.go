@@ -53,6 +53,23 @@ var askAttacks = []attack{
 		held: "each is refused at once",
 	},
 	{
+		name: "150000 waiting Requests, never read", deaf: true, dialect: onlyNative,
+		run: flooding(func(b []byte, i uint64) []byte {
+			return wire.AppendRequest(b, 1, wire.Request{Index: ownBlocks + i, Wait: true})
+		}),
+		native: errUnread, within: unread,
+	},
+	{
+		name: "75000 waiting Requests, each taken back", dialect: onlyNative,
+		run: flooding(func(b []byte, i uint64) []byte {
+			if i%2 == 1 {
+				return wire.AppendCancel(b, 1, wire.Cancel{Index: ownBlocks + i/2})
+			}
+			return wire.AppendRequest(b, 1, wire.Request{Index: ownBlocks + i/2, Wait: true})
+		}),
+		held: "one is kept at a time",
+	},
+	{
 		name: "150000 seeks, never read", deaf: true,
 		run: flooding(func(b []byte, i uint64) []byte {
 			return wire.AppendRequest(b, 1, wire.Request{Bytes: 1 + i%1000, Hash: true, Nodes: 1<<53 - 1})

@@ -31,6 +31,7 @@ type channel struct {
 
 	open   atomic.Bool // joined and not gone
 	wanted atomic.Bool // the remote has sent a Want: it is told what is here, and what is new
+	due    atomic.Bool // the answer to its parked request waits for the server
 
 	// guarded by sw.mu
 	peer       *schedule.Peer // nil: nothing is asked of the remote
@@ -49,6 +50,8 @@ type channel struct {
 	sentInfo   bool
 	gotInfo    bool
 	tally      tally
+	await      await // our Request that waits for a block at the remote
+	parked     parked
 
 	// guarded by s.out.mu
 	news []schedule.Run // to be announced when there is room

@@ -41,6 +41,9 @@
 // request is answered, if only by NoData. npm hypercore says nothing when it lost
 // a block, so that requests to it may time out and go to others.
 //
+// Who waits for the block after the last one asks a native remote for it before it
+// is there, and gets it instead of an announcement, see await.go.
+//
 // When remotes announce more than the length that is known here, the first block
 // beyond it is fetched alone. Its proof shows that the longer history contains
 // ours; what is proven after it builds on that. For V6 remotes, whose answers

@@ -42,8 +42,10 @@ func FuzzSession(f *testing.F) {
 	asks = wire.AppendRequest(asks, 0, wire.Request{Index: 3})
 	asks = wire.AppendRequest(asks, 0, wire.Request{Index: 4, Hash: true, Nodes: 9})
 	asks = wire.AppendRequest(asks, 0, wire.Request{Bytes: 50, Hash: true})
+	asks = wire.AppendRequest(asks, 0, wire.Request{Index: 20, Wait: true})
 	asks = wire.AppendRequestRange(asks, 0, wire.RequestRange{Start: 2, Length: 9})
 	asks = wire.AppendCancel(asks, 0, wire.Cancel{Index: 4, Length: 3})
+	asks = wire.AppendCancel(asks, 0, wire.Cancel{Index: 20})
 	asks = wire.AppendUnwant(asks, 0, wire.Unwant{})
 	asks = wire.AppendInfo(asks, 0, wire.Info{Uploading: true})
 	var odd []byte

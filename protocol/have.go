@@ -113,15 +113,7 @@ func (c *channel) onHave(body []byte) error {
 	var err error
 	switch {
 	case !m.HasBitfield:
-		c.setLength(m.Start + m.Length)
-		c.eachRegion(m.Start, m.Start+m.Length, func(r *region, start, end uint64) {
-			// It costs something where nothing was announced nearby.
-			page := start &^ (pageBlocks - 1)
-			_, near := c.peer.HasBetween(page, page+pageBlocks)
-			if near || c.pay(r, pageCost) {
-				c.peer.Have(start, end)
-			}
-		})
+		c.announced(m.Start, m.Start+m.Length)
 	case m.Length <= 1:
 		// The whole map at once: peers before 6.23.
 		c.whole = true
@@ -160,12 +152,26 @@ func (c *channel) onHave(body []byte) error {
 	return nil
 }
 
+// announced notes that the remote has blocks start to end-1. sw.mu held.
+func (c *channel) announced(start, end uint64) {
+	c.setLength(end)
+	c.eachRegion(start, end, func(r *region, start, end uint64) {
+		// It costs something where nothing was announced nearby.
+		page := start &^ (pageBlocks - 1)
+		_, near := c.peer.HasBetween(page, page+pageBlocks)
+		if near || c.pay(r, pageCost) {
+			c.peer.Have(start, end)
+		}
+	})
+}
+
 // setLength notes that the remote has blocks up to n. sw.mu held.
 func (c *channel) setLength(n uint64) {
 	if n > c.length {
 		c.length = n
 		if n > c.sw.known.Load() {
 			c.sw.known.Store(n)
+			c.sw.front = c
 		}
 	}
 }
@@ -301,7 +307,7 @@ func (c *channel) onNoData(body []byte) error {
 	}
 	sw := c.sw
 	sw.mu.Lock()
-	if c.peer != nil {
+	if c.peer != nil && !c.awaitRefused(&m) {
 		c.peer.Refused(m.Index, m.Index+m.Length, m.Reason == wire.ReasonCancelled || m.Reason == wire.ReasonLater)
 	}
 	sw.mu.Unlock()

@@ -39,6 +39,7 @@ type jobs struct {
 	mu      sync.Mutex
 	work    sync.Cond // for the server
 	space   sync.Cond // for the reader
+	due     []job     // parked requests whose block is there now: one for each channel at most
 	buf     []job
 	head    int
 	n       int
@@ -56,7 +57,7 @@ func (q *jobs) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.uncount()
-	q.buf, q.n = nil, 0
+	q.buf, q.n, q.due = nil, 0, nil
 	q.work.Broadcast()
 	q.space.Broadcast()
 	q.mu.Unlock()
@@ -116,12 +117,18 @@ func (q *jobs) uncount() {
 func (q *jobs) take(dst []job, max int, wait bool) []job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for wait && q.n == 0 && !q.closed {
+	for wait && q.n == 0 && len(q.due) == 0 && !q.closed {
 		q.work.Wait()
 	}
 	if q.closed {
 		return dst
 	}
+	for i := range q.due {
+		q.due[i].c.due.Store(false)
+	}
+	dst = append(dst, q.due...)
+	clear(q.due)
+	q.due = q.due[:0]
 	for ; q.n > 0 && max > 0; max-- {
 		j := q.at(0)
 		dst = append(dst, *j)
@@ -195,6 +202,11 @@ func (c *channel) onRequest(body []byte) error {
 	if !c.sw.uploads(c.s) {
 		return c.refuse(m.Index, 1, wire.ReasonRefused)
 	}
+	if m.Wait && c.s.o.Dialect == Native && !m.Hash && m.Bytes == 0 {
+		if done, err := c.park(&m); done {
+			return err
+		}
+	}
 	j := job{c: c, index: m.Index, digest: m.Nodes, hash: m.Hash}
 	switch {
 	case m.Bytes > 0:
@@ -222,6 +234,11 @@ func (c *channel) onCancel(body []byte) error {
 	var m wire.Cancel
 	if err := wire.ParseCancel(body, &m); err != nil {
 		return c.s.garbled("cancel", err)
+	}
+	if index, ok := c.unparked(&m); ok {
+		if err := c.refuse(index, 1, wire.ReasonCancelled); err != nil || m.Length == 1 {
+			return err
+		}
 	}
 	return c.s.jobs.cancel(c, m)
 }

@@ -16,6 +16,7 @@ type ask struct {
 	cancel     bool
 	want       bool // a Want for region from
 	hash       bool // a special request
+	wait       bool // a Request for index that waits, or with cancel no longer
 	index, pos uint64
 }
 
@@ -62,6 +63,7 @@ func (sw *swarm) pump() {
 		sw.tick(now)
 	}
 	sw.special(length, now)
+	sw.awaitNext(length, now)
 	sw.table.Plan(now, sw.noteAsk)
 	sw.arm()
 	sw.endings()
@@ -140,6 +142,7 @@ func (sw *swarm) clip(length uint64, cross bool) schedule.Demand {
 	}
 	next := false
 	sw.far = false
+	sw.tip = slices.Contains(sw.demand.Blocks, length)
 	direct := !cross || !sw.natives()
 	for _, b := range sw.demand.Blocks {
 		if b < limit || direct {
@@ -242,6 +245,11 @@ func (sw *swarm) say(a *ask) {
 		})
 	case a.hash:
 		m := wire.Request{Index: a.index, Bytes: a.pos, Hash: true}
+		c.send(func(b []byte) []byte { return wire.AppendRequest(b, c.local, m) })
+	case a.wait && a.cancel:
+		c.send(func(b []byte) []byte { return wire.AppendCancel(b, c.local, wire.Cancel{Index: a.index}) })
+	case a.wait:
+		m := wire.Request{Index: a.index, Nodes: sw.f.Digest(a.index), Wait: true}
 		c.send(func(b []byte) []byte { return wire.AppendRequest(b, c.local, m) })
 	case a.cancel:
 		for _, r := range sw.runs[a.from:a.to] {

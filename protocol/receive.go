@@ -236,6 +236,11 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 			}
 			continue
 		}
+		if c.awaited(p) {
+			keep = append(keep, *p)
+			c.tally.unasked = 0
+			continue
+		}
 		if sw.table.Dups() {
 			for i := range blocksOf(p) {
 				for _, o := range sw.table.Others(c.peer, p.Index+i) {

@@ -32,6 +32,7 @@ type swarm struct {
 	mu       sync.Mutex
 	detach   func()
 	channels []*channel // joined
+	front    *channel   // whose remote was the first to have the newest block; it may have left
 	table    *schedule.Table
 	seed     uint64
 	timer    *time.Timer
@@ -50,6 +51,7 @@ type swarm struct {
 	far    bool          // somebody waits for a block behind that one
 	linked time.Duration // when Links was last empty
 	head   bool          // that block is among the table's urgent ones
+	tip    bool          // somebody waits for the block at length
 	bad    []*channel
 	size   float64 // average size of a block
 	asks   []ask
@@ -215,14 +217,25 @@ func (sw *swarm) Available(start, end uint64) {
 		sw.table.Here(start, end)
 	}
 	for _, c := range sw.channels {
-		if c.introduced && c.wanted.Load() && sw.uploads(c.s) {
-			c.announce(start, end)
+		if i := c.parked.index; c.parked.on && start <= i && i < end {
+			c.unpark()
+			c.tell(start, i)
+			c.tell(i+1, end)
+		} else {
+			c.tell(start, end)
 		}
 	}
 	ending := sw.ending()
 	sw.mu.Unlock()
 	if ending {
 		sw.kick()
+	}
+}
+
+// tell announces blocks to a remote that has asked for that. sw.mu held.
+func (c *channel) tell(start, end uint64) {
+	if start < end && c.introduced && c.wanted.Load() && c.sw.uploads(c.s) {
+		c.announce(start, end)
 	}
 }
 

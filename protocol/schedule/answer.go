@@ -48,6 +48,14 @@ func (p *Peer) Arrived(b uint64, size int, now time.Duration) Verdict {
 	return Asked
 }
 
+// Pushed tells that the peer sent block b without having been asked by the table,
+// before it had announced it. After it the peer has the block, and it is as after
+// Arrived.
+func (p *Peer) Pushed(b uint64) {
+	p.table.taken.Set(b, true)
+	p.table.settle(p, b)
+}
+
 // ArrivedRun is Arrived for n blocks from b on, of bytes altogether, that came as
 // one answer. It returns how many of them were asked for (Asked or Late). The
 // others are taken as well, as if they were: they cost nothing more.

@@ -27,7 +27,7 @@
 //	 4    Unhave        1 start!, 2 length = 1
 //	 5    Want          1 start!, 2 length = 0
 //	 6    Unwant        1 start!, 2 length = 0
-//	 7    Request       1 index!, 2 bytes = 0, 3 hash = false, 4 nodes = 0
+//	 7    Request       1 index!, 2 bytes = 0, 3 hash = false, 4 nodes = 0; native: 5 wait = false
 //	 8    Cancel        1 index!, 2 bytes = 0, 3 hash = false; native: 4 length = 1
 //	 9    Data          1 index!, 2 value, 3 nodes {1 index!, 2 hash! 32 bytes, 3 size!}, 4 signature 64 bytes
 //	10    RequestRange  native: 1 start!, 2 length!, 3 nodes = 0, 4 last = 0, 5 bytes = 0
@@ -84,6 +84,14 @@
 // with them, unless the digests of the request are 0. A Cancel with a length takes
 // blocks of a RequestRange back; blocks not yet answered may then be answered by
 // NoData(ReasonCancelled) or still by Data.
+//
+// A Request with wait for a block that the other side does not serve yet is kept there until it
+// does: the block then comes as a Data at the moment at which a Have would have announced it, and no
+// Have does. Its proof is that of a Request made then with the same digest. A Cancel ends the waiting,
+// answered by NoData(ReasonCancelled) unless the Data is on its way, and so does the end of the
+// channel. A side keeps at least one such request per channel; those beyond what it keeps are
+// answered by NoData at once, as is every one by a side that does not know wait: the sender of
+// the request then makes no more of them on that channel. With bytes or hash there is no waiting.
 //
 // # The proof of a run
 //

@@ -223,6 +223,7 @@ func TestLimits(t *testing.T) {
 		wire.Want{Start: 1, Length: wire.MaxBlocks - 1},
 		wire.Unwant{Start: 1, Length: wire.MaxBlocks - 1},
 		wire.Request{Index: wire.MaxBlocks, Bytes: wire.MaxInt, Hash: true, Nodes: wire.MaxInt},
+		wire.Request{Index: 7, Nodes: 3, Wait: true},
 		wire.Cancel{Index: 1, Bytes: wire.MaxInt, Hash: true, Length: wire.MaxBlocks - 1},
 		wire.Data{Index: wire.MaxBlocks, Value: []byte{1}, HasValue: true, Nodes: nodes[:wire.MaxNodes], Signature: sig},
 		wire.RequestRange{Start: wire.MaxBlocks - wire.MaxRunBlocks, Length: wire.MaxRunBlocks, Nodes: wire.MaxInt, Last: wire.MaxInt, Bytes: wire.MaxInt},

@@ -6,15 +6,21 @@ type Request struct {
 	Bytes uint64 // if not 0: instead of Index the block that holds this byte of the feed
 	Hash  bool   // only the hash of the block, not its value
 	Nodes uint64 // digest: which nodes on the way up the sender has
+	Wait  bool   // if the block is not there, the answer waits until it is; native dialect only
 }
 
-// AppendRequest appends a Request frame with all four fields, as hypercore 6 does.
+// AppendRequest appends a Request frame with all four fields, as hypercore 6 does, and Wait if it
+// is true.
 func AppendRequest(dst []byte, channel uint64, m Request) []byte {
 	dst, at := openSmall(dst, channel, TypeRequest)
 	dst = appendField(dst, 0x08, m.Index)
 	dst = appendField(dst, 0x10, m.Bytes)
 	dst = appendBool(dst, 0x18, m.Hash)
-	return closeSmall(appendField(dst, 0x20, m.Nodes), at)
+	dst = appendField(dst, 0x20, m.Nodes)
+	if m.Wait {
+		dst = appendBool(dst, 0x28, true)
+	}
+	return closeSmall(dst, at)
 }
 
 // ParseRequest reads the body of a Request frame.
@@ -32,6 +38,8 @@ func ParseRequest(body []byte, m *Request) error {
 			m.Hash = d.bool("hash")
 		case 4:
 			m.Nodes = d.int("nodes")
+		case 5:
+			m.Wait = d.bool("wait")
 		default:
 			d.skip()
 		}

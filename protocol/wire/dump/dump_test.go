@@ -119,6 +119,7 @@ func TestNative(t *testing.T) {
 	var s []byte
 	s = wire.AppendFeed(s, 300, wire.Feed{DiscoveryKey: key, Nonce: make([]byte, 24), Capability: key[:]})
 	s = wire.AppendHandshake(s, 300, wire.Handshake{UserData: []byte("hi"), Extensions: []string{"ext"}})
+	s = wire.AppendRequest(s, 300, wire.Request{Index: 7, Nodes: 1, Wait: true})
 	s = wire.AppendRequestRange(s, 300, wire.RequestRange{Start: 8, Length: 10, Nodes: 5, Bytes: 1000})
 	s = wire.AppendDataRange(s, 300, wire.DataRange{Start: 8, Sizes: make([]uint64, 10), Nodes: []wire.Node{{Index: 5, Size: 6}}, Signature: make([]byte, 64)})
 	s = wire.AppendNoData(s, 300, wire.NoData{Index: 8, Length: 2, Reason: wire.ReasonLater, Bytes: 7, Hash: true})

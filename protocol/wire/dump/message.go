@@ -69,6 +69,9 @@ func (d *decoder) message(f wire.Frame) error {
 		err := wire.ParseRequest(f.Body, &m)
 		d.request(m.Index, m.Bytes, m.Hash)
 		d.add("nodes", digest(m.Nodes))
+		if m.Wait {
+			d.bool("wait", true)
+		}
 		return err
 	case wire.TypeCancel:
 		var m wire.Cancel
