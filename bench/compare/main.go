@@ -32,6 +32,9 @@ Progress goes to stderr, the report to stdout.
                 may be repeated
   --dir DIR     work directory; kept, so that a second run need not prepare again
                 (default: a temporary one, removed at the end)
+  --full-cache  fill the page cache before each run, as it is on a machine that has
+                been up for a while: where fresh memory has to be fetched from a
+                hypervisor, runs differ by a factor of two without it
   --profile DIR write a CPU profile of each Go process while its clock runs (the last round's)
 
 The npm rows need Node 20 and ` + "`npm ci --ignore-scripts`" + ` in js/; without them they
@@ -53,6 +56,7 @@ func run() int {
 		check  = fs.Bool("check", false, "")
 		dir    = fs.String("dir", "", "")
 		prof   = fs.String("profile", "", "")
+		full   = fs.Bool("full-cache", false, "")
 	)
 	set := settings{}
 	fs.Var(set, "set", "")
@@ -103,6 +107,12 @@ func run() int {
 		return 1
 	}
 	defer remove()
+	if *full {
+		if e.ballast, err = newBallast(e.dir); err != nil {
+			fmt.Fprintln(os.Stderr, "compare:", err)
+			return 1
+		}
+	}
 
 	if *check {
 		rep, code := e.check(ctx, rows)

@@ -22,6 +22,7 @@ type env struct {
 	log      io.Writer // progress
 	profiles string    // directory for CPU profiles; empty: none
 	patience time.Duration
+	ballast  *ballast // nil: the page cache is left as it is
 
 	npmOnce sync.Once
 	npmErr  error
@@ -125,6 +126,10 @@ func (e *env) runSide(ctx context.Context, rw *row, sr *sideResult, round, round
 	}
 	run, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if err := e.ballast.fill(run); err != nil {
+		sr.failed = err
+		return sample{}
+	}
 	k := rw.kind
 	if sr.side.kind != nil {
 		k = sr.side.kind
