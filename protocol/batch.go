@@ -18,6 +18,8 @@ const (
 	// time: a batch that was merged with another begins anew, often with one block.
 	arenaNodes = 1024
 	firstNodes = 256
+	// firstSizes is for how many blocks of a run there is room beforehand.
+	firstSizes = 128
 	// batchCost is what a batch takes besides slabs, nodes and sizes, about, and
 	// proofCost what each of its proofs does.
 	batchCost = 16 << 10
@@ -79,11 +81,23 @@ func (b *batch) room(n int) {
 	}
 }
 
-func (b *batch) roomSizes(n int) {
-	if cap(b.sizes)-len(b.sizes) < n {
-		b.sizes = make([]uint64, 0, 2*n)
+// spare is room for the sizes of a run, as long as there is; most runs have few.
+func (b *batch) spare() []uint64 {
+	if cap(b.sizes)-len(b.sizes) < firstSizes {
+		b.sizes = make([]uint64, 0, 2*firstSizes)
 		b.parsed += cap(b.sizes) * 8
 	}
+	return b.sizes[len(b.sizes):]
+}
+
+// keep notes sizes that were appended to spare.
+func (b *batch) keep(sizes []uint64) {
+	if n := len(b.sizes) + len(sizes); n <= cap(b.sizes) {
+		b.sizes = b.sizes[:n]
+		return
+	}
+	b.sizes = sizes // they had to move
+	b.parsed += cap(sizes) * 8
 }
 
 // into returns the batch that is being filled for a channel.

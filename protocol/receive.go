@@ -337,8 +337,7 @@ func (sw *swarm) count(c *channel, proofs []feed.Proof) {
 func (s *Stream) onDataRange(c *channel, body []byte) error {
 	b := s.into(c)
 	b.room(wire.MaxRunNodes)
-	b.roomSizes(wire.MaxRunBlocks)
-	m := wire.DataRangeOf[merkle.Node]{Nodes: b.nodes[len(b.nodes):], Sizes: b.sizes[len(b.sizes):]}
+	m := wire.DataRangeOf[merkle.Node]{Nodes: b.nodes[len(b.nodes):], Sizes: b.spare()}
 	if err := wire.ParseDataRange(body, &m); err != nil {
 		return s.garbled("data range", err)
 	}
@@ -347,7 +346,8 @@ func (s *Stream) onDataRange(c *channel, body []byte) error {
 	if p.Value == nil {
 		p.Value = []byte{}
 	}
-	b.nodes, b.sizes = b.nodes[:len(b.nodes)+n], b.sizes[:len(b.sizes)+k]
+	b.nodes = b.nodes[:len(b.nodes)+n]
+	b.keep(m.Sizes)
 	b.proofs = append(b.proofs, p)
 	b.blocks += k
 	b.bytes += len(body)
