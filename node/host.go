@@ -23,6 +23,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	relayv2 "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -113,7 +115,8 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 	opts := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.ListenAddrs(listen...),
-		libp2p.DefaultTransports, libp2p.DefaultSecurity, // TCP QUIC WebSocket WebTransport WebRTC; TLS, Noise
+		libp2p.DefaultTransports, // TCP QUIC WebSocket WebTransport WebRTC
+		libp2p.Security(libp2ptls.ID, newTLS), libp2p.Security(noise.ID, noise.New),
 		libp2p.ShareTCPListener(),
 		libp2p.Muxer(yamux.ID, Muxer()),
 		libp2p.ResourceManager(rm), libp2p.ConnectionManager(cm), libp2p.ConnectionGater(hs.gate),
