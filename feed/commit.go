@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -65,6 +64,18 @@ func (f *Feed) kick() {
 // left.
 func (f *Feed) committer() {
 	var timer *time.Timer
+	sleep := func(d time.Duration, wake chan struct{}) {
+		if timer == nil {
+			timer = time.NewTimer(d)
+		} else {
+			timer.Reset(d)
+		}
+		select {
+		case <-timer.C:
+		case <-wake:
+		}
+		timer.Stop()
+	}
 	for {
 		f.mu.Lock()
 		wait := f.due()
@@ -75,20 +86,11 @@ func (f *Feed) committer() {
 		}
 		f.mu.Unlock()
 		if wait > 0 {
-			if timer == nil {
-				timer = time.NewTimer(wait)
-				defer timer.Stop()
-			} else {
-				timer.Reset(wait)
-			}
-			select {
-			case <-timer.C:
-			case <-f.wake:
-			}
+			sleep(wait, f.wake)
 			continue
 		}
 		if f.opts.Durability == AppendDurable {
-			f.gather()
+			f.gather(sleep)
 		}
 		f.commit(false) // a failure is in f.failed, due tells
 	}
@@ -108,26 +110,37 @@ func (f *Feed) due() time.Duration {
 	return max(0, time.Until(f.lazy.since.Add(lazyTime)))
 }
 
-// maxYield bounds the turns gather gives to others, should the clock stand still.
-const maxYield = 10000
-
 // gather lets the appenders that the last commit has released get into this one,
-// beside those who came while it ran: it gives way until as many wait as did then,
-// but no longer than the last commit took. If they do not come it has waited in
-// vain only once.
-func (f *Feed) gather() {
+// beside those who came while it ran: it waits until there are as many as there
+// were then, but no longer than the last commit took. If they do not come it has
+// waited in vain only once.
+func (f *Feed) gather(sleep func(time.Duration, chan struct{})) {
 	f.mu.Lock()
-	want, limit := f.waited, f.took
-	f.mu.Unlock()
-	start := time.Now()
-	for range maxYield {
-		f.mu.Lock()
-		n := len(f.syncs)
+	limit := f.took
+	if len(f.syncs) >= f.waited || limit == 0 {
 		f.mu.Unlock()
-		if n >= want || time.Since(start) >= limit {
-			return
-		}
-		runtime.Gosched()
+		return
+	}
+	f.expected = f.waited
+	if f.enough == nil {
+		f.enough = make(chan struct{}, 1)
+	}
+	f.mu.Unlock()
+	sleep(limit, f.enough)
+	f.mu.Lock()
+	f.expected = 0
+	select {
+	case <-f.enough:
+	default:
+	}
+	f.mu.Unlock()
+}
+
+// gathered tells gather, if that waits for no more than who waits now. mu held.
+func (f *Feed) gathered() {
+	if f.expected > 0 && len(f.syncs) >= f.expected {
+		f.expected = 0
+		f.enough <- struct{}{} // has room: once for each gather
 	}
 }
 
@@ -162,8 +175,9 @@ func (f *Feed) gather() {
 //   - A small commit has an entry in the journal instead of 2 and 3 (redo.go), and
 //     the sync of that is its commit point. Before it, the entry is torn and what
 //     was written is as during 1. After it Open appends what the entries hold,
-//     whatever the other files have of it: they are synced with the next slot, and
-//     only then the room of the entries is used again.
+//     whatever the other files have of it, so 1 goes on meanwhile and 5 comes
+//     before 4: all are written and synced before the next slot is, and only then
+//     the room of the entries is used again.
 //
 // A failed write is kept and tried again; a failed sync makes the feed read only
 // until it is opened anew, when recovery writes again whatever it takes over.
@@ -181,18 +195,17 @@ func (f *Feed) commit(final bool) error {
 		return err
 	}
 	start := time.Now()
-	fl, load, err := f.takeOff()
+	fl, load, err := f.takeOff(!final)
 	if err != nil {
 		return f.fail(err, true)
 	}
-	if fl.entry != nil && !final {
-		err = f.commitEntry(fl) // instead of 2 and 3
-	} else {
-		if err := f.sync(); err != nil { // 2
-			return f.fail(err, false)
-		}
-		err = f.commitJournal(fl.record, final && !f.bitsOpen && len(load.pages) == 0) // 3
+	if fl.written != nil {
+		return f.commitSmall(fl, load, start)
 	}
+	if err := f.sync(); err != nil { // 2
+		return f.fail(err, false)
+	}
+	err = f.commitJournal(fl.record, final && !f.bitsOpen && len(load.pages) == 0) // 3
 	if err != nil {
 		f.putBack(load)
 		return err
@@ -209,6 +222,27 @@ func (f *Feed) commit(final bool) error {
 	return nil
 }
 
+// commitSmall is commit for a flight that has an entry in the journal, which is
+// being written to the other files meanwhile.
+func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
+	err := f.commitEntry(fl) // instead of 2 and 3
+	if werr := <-fl.written; werr != nil {
+		f.redo.after = 0 // what the entry holds is in no file yet: a slot comes next
+		if err == nil {
+			err = f.fail(werr, true)
+		}
+	}
+	if err != nil {
+		f.putBack(load)
+		return err
+	}
+	// Waiters are told before the pages are written, which Open does not need: then
+	// they are back with the next blocks when this goroutine is.
+	f.landed(fl, time.Since(start))
+	f.dispatch()
+	return f.commitBits(fl.record, load, false)
+}
+
 // stuck returns the failure after which nothing is written any more.
 func (f *Feed) stuck() error {
 	f.mu.Lock()
@@ -219,11 +253,26 @@ func (f *Feed) stuck() error {
 	return nil
 }
 
-// takeOff is step 1.
-func (f *Feed) takeOff() (*flight, cargo, error) {
+// takeOff is step 1. If the flight has an entry for the journal and small allows to
+// make use of it, the flight is still being written, see flight.written.
+func (f *Feed) takeOff(small bool) (*flight, cargo, error) {
 	f.flushMu.Lock()
+	fl, err := f.board(true)
+	if err == nil && small && fl.entry != nil {
+		load := f.cargo
+		f.cargo = cargo{}
+		fl.written = make(chan error, 1)
+		go func() {
+			err := f.write(fl)
+			f.flushMu.Unlock()
+			fl.written <- err
+		}()
+		return fl, load, nil
+	}
 	defer f.flushMu.Unlock()
-	fl, err := f.fly(true)
+	if err == nil {
+		err = f.write(fl)
+	}
 	if err != nil {
 		return nil, cargo{}, err
 	}
@@ -384,7 +433,6 @@ func (f *Feed) syncBits() error {
 // landed is step 5: it tells those who wait.
 func (f *Feed) landed(fl *flight, took time.Duration) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.failed != nil {
 		f.failed, f.retry = nil, false
 	}
@@ -396,6 +444,11 @@ func (f *Feed) landed(fl *flight, took time.Duration) {
 		f.emit(Synced{Length: to})
 	}
 	before := len(f.syncs)
-	f.release(nil)
+	done := f.finished(nil)
 	f.waited, f.took, f.landedAt = before, took, time.Now()
+	f.mu.Unlock()
+	// Not under the lock: that is what they are going to need.
+	for _, w := range done {
+		w.done <- nil
+	}
 }

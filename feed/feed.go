@@ -90,6 +90,8 @@ type Feed struct {
 	syncs     []syncWait
 	waited    int           // how many waited when the last commit ended
 	took      time.Duration // it
+	expected  int           // so many have to wait before the next one begins; 0: it does not wait
+	enough    chan struct{} // so many do; capacity 1, nil if nobody waited yet
 	landedAt  time.Time     // when it ended
 	hurry     uint64        // changes that someone waits for
 	looping   bool          // the committer runs

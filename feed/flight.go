@@ -20,6 +20,9 @@ type flight struct {
 	chunks  []*chunk
 	sigs    []sigRecord
 	entry   []byte // of the journal, if that is enough; good until the next flight
+	// written, if not nil, gets the result of writing the flight, which goes on
+	// under flushMu.
+	written chan error
 }
 
 // cargo is what the next commit does after its sync. Guarded by flushMu.
@@ -53,15 +56,23 @@ func (f *Feed) relieve() error {
 	if !crowded {
 		return nil
 	}
-	_, err := f.fly(false)
-	return err
+	return f.fly()
 }
 
-// fly writes everything that is pending: data, nodes, signatures. With pages it
+// fly writes everything that is pending: data, nodes, signatures. flushMu is held.
+func (f *Feed) fly() error {
+	fl, err := f.board(false)
+	if err != nil {
+		return err
+	}
+	return f.write(fl)
+}
+
+// board takes everything that is pending: data, nodes, signatures. With pages it
 // also makes the images of the changed pages of the bitfield, as of the moment
 // the flight takes off, so that they promise nothing that is not in it or before
 // it. flushMu is held.
-func (f *Feed) fly(pages bool) (*flight, error) {
+func (f *Feed) board(pages bool) (*flight, error) {
 	if err := f.settle(); err != nil {
 		return nil, err
 	}
@@ -90,7 +101,7 @@ func (f *Feed) fly(pages bool) (*flight, error) {
 	if pages {
 		fl.entry = f.entryFor(fl)
 	}
-	return fl, f.write(fl)
+	return fl, nil
 }
 
 // settle makes new files durable, with the keys and the journal. It comes before

@@ -15,13 +15,22 @@ type syncWait struct {
 
 // release tells those whose changes are committed; with an error, all. mu held.
 func (f *Feed) release(err error) {
+	for _, w := range f.finished(err) {
+		w.done <- err // has room
+	}
+}
+
+// finished returns those whose changes are committed, with an error all: they wait
+// no more, and are to be told. mu held.
+func (f *Feed) finished(err error) (done []syncWait) {
 	f.syncs = slices.DeleteFunc(f.syncs, func(w syncWait) bool {
 		if err == nil && w.changes > f.committed {
 			return false
 		}
-		w.done <- err
+		done = append(done, w)
 		return true
 	})
+	return done
 }
 
 // fail makes the feed read only. With retry, writing may be tried again, unless
@@ -82,6 +91,7 @@ func (f *Feed) await(ctx context.Context, changes uint64) error {
 	w := syncWait{changes, make(chan error, 1)}
 	f.syncs = append(f.syncs, w)
 	f.hurry = max(f.hurry, changes)
+	f.gathered()
 	f.kick()
 	f.mu.Unlock()
 	select {
