@@ -3,7 +3,9 @@ package feed
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
@@ -190,33 +192,54 @@ func hashBlocks(nodes []merkle.Node, blocks [][]byte, total uint64) {
 	})
 }
 
-// writeBlocks computes the leaves of blocks and writes them from off on, a few at
-// a time while they are in the cache of the core that hashed them.
+// writeBlocks computes the leaves of blocks and writes them from off on. The other
+// cores hash; this one writes what is hashed, since the file takes one write at a
+// time, and hashes when there is nothing to be written.
 func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) error {
 	start := off
+	hashed := make(chan int, len(blocks)/merkle.Lanes+1) // first blocks of spans
+	var next atomic.Int64
+	hash := func() bool {
+		at := int(next.Add(int64(merkle.Lanes))) - merkle.Lanes
+		if at >= len(blocks) {
+			return false
+		}
+		end := min(at+merkle.Lanes, len(blocks))
+		merkle.Leaves(nodes[at:end], blocks[at:end])
+		hashed <- at
+		return true
+	}
+	var others sync.WaitGroup
+	defer others.Wait()
+	for range min(runtime.GOMAXPROCS(0), (len(blocks)-1)/merkle.Lanes+1) - 1 {
+		others.Go(func() {
+			for hash() {
+			}
+		})
+	}
+	var failed error
 	offs := make([]uint64, len(blocks))
 	for i, b := range blocks {
 		offs[i] = off
 		off += uint64(len(b))
 	}
-	var mu sync.Mutex
-	var failed error
-	parallel(len(blocks), 1, merkle.Lanes, func(start, end int) {
-		for at := start; at < end; at += merkle.Lanes {
-			some := min(at+merkle.Lanes, end)
-			merkle.Leaves(nodes[at:some], blocks[at:some])
-			for i := at; i < some; i++ {
-				if len(blocks[i]) == 0 {
-					continue
-				}
-				if err := f.writeAt(dataName, f.files.data, blocks[i], int64(offs[i])); err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-				}
+	for left := len(blocks); left > 0; {
+		var at int
+		select {
+		case at = <-hashed:
+		default:
+			if hash() {
+				continue
+			}
+			at = <-hashed
+		}
+		for i := at; i < min(at+merkle.Lanes, len(blocks)); i++ {
+			left--
+			if len(blocks[i]) > 0 && failed == nil {
+				failed = f.writeAt(dataName, f.files.data, blocks[i], int64(offs[i]))
 			}
 		}
-	})
+	}
 	if failed != nil {
 		// Give back the room of what was written: it does not count. If that fails
 		// as well, the next append or open does it.
