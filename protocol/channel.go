@@ -43,15 +43,19 @@ type channel struct {
 	haveKnown  bool           // its have-map has come
 	length     uint64         // what it announced: index after the highest block
 	specials   []special      // hash and seek requests in flight
-	compared   bool           // it was asked to prove its last block
-	probe      *probe         // a second look at an invalid proof is under way
-	noWant     time.Duration  // when the first Want was sent
-	reported   uint64         // length, as told to the feed
-	sentInfo   bool
-	gotInfo    bool
-	tally      tally
-	await      await // our Request that waits for a block at the remote
-	parked     parked
+	compared   bool           // it was asked to prove its last block, or ours
+	question   struct {       // what inquire has asked
+		index uint64
+		on    bool
+	}
+	probe    *probe        // a second look at an invalid proof is under way
+	noWant   time.Duration // when the first Want was sent
+	reported uint64        // length, as told to the feed
+	sentInfo bool
+	gotInfo  bool
+	tally    tally
+	await    await // our Request that waits for a block at the remote
+	parked   parked
 
 	// guarded by s.out.mu
 	news []schedule.Run // to be announced when there is room

@@ -301,7 +301,11 @@ func (c *channel) onNoData(body []byte) error {
 	}
 	if m.Hash || m.Bytes > 0 {
 		c.sw.mu.Lock()
-		c.answerSpecial(m.Index)
+		if c.peer != nil {
+			c.answerSpecial(m.Index)
+		} else if m.Bytes == 0 {
+			c.sw.deeper(c, m.Index)
+		}
 		c.sw.mu.Unlock()
 		return nil
 	}

@@ -171,7 +171,7 @@ func (x *raw) serveAs(from func() *feed.Feed, answer func(p *feed.Proof) []byte)
 		for _, i := range list {
 			p, err := from().Proof(ctx, i)
 			if err != nil {
-				return
+				continue // not a block of it
 			}
 			if p.Value == nil {
 				p.Value = []byte{}

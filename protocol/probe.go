@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol/wire"
 )
 
 // A proof may not add up although its sender is honest. It leaves out what we are
@@ -102,15 +103,57 @@ func (sw *swarm) settle(ctx context.Context, c *channel, p *probe, answer feed.P
 	return nil
 }
 
-// compare asks a native remote that has no more than we do to prove its last block,
-// once: nothing else would be asked of it, and if it holds another history that the
-// same writer has signed, nobody would notice. (A longer history is looked at when
-// it is downloaded.) mu held.
+// compare asks a remote to prove the last block that both have, once. Of one that
+// has no more than we do nothing else would be asked, and if it holds another
+// history that the same writer has signed, nobody would notice. A longer history is
+// looked at when it is downloaded; but to a V6 remote the digests of those requests
+// claim nodes that in its history may be others, for good, and its answers prove
+// nothing: so it is asked before. A V6 stream that ends by itself is left to end as
+// in hypercore 6. mu held.
 func (sw *swarm) compare(c *channel, length uint64, now time.Duration) {
-	if c.compared || c.peer == nil || !c.begun || !c.haveKnown || c.s.o.Dialect != Native || c.length == 0 || c.length > length {
+	v6 := c.s.o.Dialect == V6
+	if c.compared || c.peer == nil || !c.begun || !c.haveKnown || min(c.length, length) == 0 || c.length > length && !v6 || v6 && c.s.o.Ends {
 		return
 	}
-	c.compared = sw.addSpecial(c, special{index: c.length - 1, at: now})
+	c.compared = sw.addSpecial(c, special{index: min(c.length, length) - 1, at: now})
+}
+
+// inquire is compare where nothing is downloaded, by a writer above all: the
+// remote's map does not come, so it is asked for the proof of our own last block,
+// once. If it has that in another history, or a longer one, the answer shows it. If
+// it has not, and does not download either, it is asked further down (deeper),
+// since it would not ask us. mu held.
+func (sw *swarm) inquire(c *channel, length uint64) {
+	if c.compared || c.peer != nil || !c.begun || sw.halted || c.s.o.Dialect != Native || length == 0 {
+		return
+	}
+	c.compared = true
+	sw.question(c, length-1)
+}
+
+// question asks for the proof of a block without the block. mu held.
+func (sw *swarm) question(c *channel, index uint64) {
+	c.question.index, c.question.on = index, true
+	sw.asks = append(sw.asks, ask{c: c, hash: true, index: index})
+}
+
+// answered reports whether a proof answers what inquire has asked. mu held.
+func (c *channel) answered(index uint64) bool {
+	if !c.question.on || c.question.index != index {
+		return false
+	}
+	c.question.on = false
+	return true
+}
+
+// deeper goes on after the remote has said that it has not the block of the
+// question: half as far, so that a history of any length is found. mu held.
+func (sw *swarm) deeper(c *channel, index uint64) {
+	if c.answered(index) && index > 0 && !c.wanted.Load() {
+		c.question.index, c.question.on = index/2, true
+		m := wire.Request{Index: index / 2, Hash: true}
+		c.send(func(b []byte) []byte { return wire.AppendRequest(b, c.local, m) })
+	}
 }
 
 // halt asks for nothing more: the feed is frozen. What is here is still served.

@@ -34,10 +34,16 @@ func (sw *swarm) pump() {
 	sw.listen(length)
 	events := sw.news()
 	if sw.table == nil || sw.closed != nil {
+		if sw.closed == nil {
+			sw.inquiries(length)
+		}
 		ended := sw.takeEnded()
 		sw.mu.Unlock()
 		sw.report(events)
 		finishAll(ended)
+		for i := range sw.asks {
+			sw.say(&sw.asks[i])
+		}
 		return
 	}
 	cross := sw.crossing(length)
@@ -316,6 +322,7 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 	for _, c := range sw.channels {
 		sw.compare(c, length, now)
 	}
+	sw.inquiries(length)
 	for _, b := range d.Links {
 		sw.askLink(b, length, now)
 	}
@@ -328,6 +335,13 @@ func (sw *swarm) special(length uint64, now time.Duration) {
 				break
 			}
 		}
+	}
+}
+
+// inquiries asks on the channels on which nothing is downloaded. mu held.
+func (sw *swarm) inquiries(length uint64) {
+	for _, c := range sw.channels {
+		sw.inquire(c, length)
 	}
 }
 

@@ -207,7 +207,10 @@ func (sw *swarm) failed(c *channel) {
 // reopen closes a channel on both sides and opens it again: the remote forgets
 // what it has sent. hypercore 6 does not keep that in mind in the first place.
 func (sw *swarm) reopen(c *channel) {
-	if c.s.o.Dialect == Native {
+	sw.mu.Lock()
+	asks := c.peer != nil // else it keeps nothing of ours in mind
+	sw.mu.Unlock()
+	if asks && c.s.o.Dialect == Native {
 		c.s.closeChannel(c, false)
 		if err := c.s.offer(sw); err != nil && err != ErrClosed {
 			c.s.fail(err)
@@ -224,8 +227,11 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 	sw.mu.Lock()
 	for i := range proofs {
 		p := &proofs[i]
-		if c.peer == nil {
-			break
+		if c.peer == nil { // it may have left
+			if p.Value == nil && c.answered(p.Index) {
+				keep = append(keep, *p)
+			}
+			continue
 		}
 		if p.Value == nil {
 			if c.answerSpecial(p.Index) {
