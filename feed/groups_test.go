@@ -78,3 +78,47 @@ func TestGetLong(t *testing.T) {
 		}
 	}
 }
+
+// TestGetLongDamaged: a damaged size in the tree does not put the blocks behind it
+// out of place.
+func TestGetLongDamaged(t *testing.T) {
+	const n, bad = 70_000, 30_001
+	ctx := context.Background()
+	st := store.Memory()
+	f := open(t, st, feed.Options{Durability: feed.NoSync})
+	block := func(i uint64) []byte { return binary.BigEndian.AppendUint64(nil, i) }
+	for f.Len() < n {
+		var batch [][]byte
+		for i := f.Len(); i < n && len(batch) < 4096; i++ {
+			batch = append(batch, block(i))
+		}
+		if _, err := f.Append(ctx, batch...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := st.Open("tree", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []byte{9, 0xff} {
+		if _, err := tree.WriteAt([]byte{size}, 32+2*bad*40+39); err != nil {
+			t.Fatal(err)
+		}
+		f = open(t, st, feed.Options{MustExist: true})
+		for i := uint64(bad - 2000); i < bad+2000; i += 7 {
+			if i/64 == bad/64 {
+				continue
+			}
+			if got, err := f.Local(i); err != nil || !bytes.Equal(got, block(i)) {
+				t.Fatalf("block %d is %x, %v", i, got, err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree.Close()
+}

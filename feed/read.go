@@ -67,6 +67,17 @@ func (f *Feed) offset(i uint64) (uint64, error) {
 	if off, ok := f.grouped(i); ok {
 		return off, nil
 	}
+	if f.groups.of(i) == nil && f.learnStrip(i) {
+		if off, ok := f.grouped(i); ok {
+			return off, nil
+		}
+	}
+	return f.sumRoots(i)
+}
+
+// sumRoots returns where block i begins, by the sizes of all that comes before. mu
+// held.
+func (f *Feed) sumRoots(i uint64) (uint64, error) {
 	var buf [merkle.MaxRoots]uint64
 	var off uint64
 	for _, n := range merkle.Roots(buf[:0], i) {

@@ -37,6 +37,27 @@ func onSource(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	return sample{figures: rep.Figures, send: rep.Usage}, err
 }
 
+// onData: one process that works on the data set itself.
+func onData(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
+	d, err := e.data(rw, s)
+	if err != nil {
+		return sample{}, err
+	}
+	c, err := e.start(ctx, s.system, s.label)
+	if err != nil {
+		return sample{}, err
+	}
+	defer c.end()
+	if _, err := c.ask(request{Op: "usage"}); err != nil {
+		return sample{}, err
+	}
+	settle(e.dir)
+	r := e.request(rw, s, d)
+	r.Op = rw.op
+	rep, err := c.ask(r)
+	return sample{figures: rep.Figures, send: rep.Usage}, err
+}
+
 // product is the hypercore command, built once, with a home and a feed to use it on.
 type product struct {
 	once                   sync.Once

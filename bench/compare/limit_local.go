@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,13 +22,17 @@ func init() { register("limit-local", func() system { return &limitLocal{} }) }
 //	hash    BLAKE2b-256 of each block on all cores, and pwrite of each batch beside it
 //	sign    for each block one hash, one pwrite and one Ed25519 signature, on one core
 //	sync    for each block one pwrite in place and one fdatasync, one caller
+//	pread   one pread of a random block, whose place is known, from a file of all blocks
 //	commit  the fdatasyncs of a group commit: a few bytes written to each of three files, all
 //	        three synced at once, then a fourth; its latency
 type limitLocal struct{ noTransfer }
 
 func (l *limitLocal) Work(_ context.Context, r *request) (figures, error) {
-	if r.Options["work"] == "commit" {
+	switch r.Options["work"] {
+	case "commit":
 		return groupCommit(r)
+	case "pread":
+		return preadEach(r)
 	}
 	all, err := os.ReadFile(r.Data.File)
 	if err != nil {
@@ -65,6 +70,28 @@ func (l *limitLocal) Work(_ context.Context, r *request) (figures, error) {
 	}
 	f["synced"] = time.Since(start).Seconds()
 	return f, nil
+}
+
+// preadEach reads random blocks of the first of the feeds among which the data set
+// is divided, as hypercore's pick does.
+func preadEach(r *request) (figures, error) {
+	f, err := os.Open(r.Data.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	each := r.Data.Count / r.option("feeds", 1)
+	src := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, r.Data.Block)
+	start, end := time.Now(), r.deadline()
+	for n := 1; ; n++ {
+		if _, err := f.ReadAt(b, int64(src.IntN(each))*int64(len(b))); err != nil {
+			return nil, err
+		}
+		if n%256 == 0 && time.Now().After(end) {
+			return figures{"seconds": time.Since(start).Seconds(), "blocks": float64(n), "bytes": float64(n * len(b))}, nil
+		}
+	}
 }
 
 func hashAndWrite(out *os.File, all []byte, r *request) (int, error) {

@@ -18,6 +18,17 @@ func lengths() []side {
 	return []side{scaled("1k", 100, 1000), scaled("100k", 1, 100_000), scaled("1m", 1, 1_000_000), scaled("10m", 1, tenMillion)}
 }
 
+// preads are the sides that only read the blocks of lengths, from the data set.
+func preads() (sides []side) {
+	for _, s := range lengths() {
+		sides = append(sides, side{
+			label: "pread-" + s.label, system: "limit-local", durability: "reads only", count: s.count, kind: onData,
+			options: map[string]string{"work": "pread", "feeds": s.options["feeds"]},
+		})
+	}
+	return sides
+}
+
 // flat are the goals that a block costs at most 1.3 times as much in a feed of
 // ten million as in shorter ones.
 func flat() []goal {
@@ -45,7 +56,9 @@ func scaleTable() []row {
 		{
 			name: "cost-get", title: "get, random, from feeds of 1,000 to 10,000,000 blocks of 32 bytes", kind: onSource, op: "pick",
 			metrics: cost, block: 32, count: tenMillion, limit: 1, long: true,
-			sides: lengths(), goals: flat(),
+			sides: with(lengths(), preads()),
+			// Reading from a large file costs more than from a small one, whoever does it.
+			goals: append(flat(), goal{side: "pread-10m", than: "pread-1k"}, goal{side: "10m", than: "pread-10m"}, goal{side: "1k", than: "pread-1k"}),
 		},
 		{
 			name: "cost-replicate", title: "replicate whole feeds of 1,000 to 10,000,000 blocks of 32 bytes", kind: transfer, rounds: 3,
