@@ -21,6 +21,7 @@ type gater struct {
 	loopback bool      // nothing leaves this machine
 	wide     bool      // the network reaches over the internet, see Config.wide
 	rules    *ruleBook // nil: none
+	pace     *pace     // of dials; nil on a node that stays on this machine
 
 	// mu guards the fields below.
 	mu    sync.RWMutex
@@ -34,7 +35,11 @@ type gater struct {
 const attachmentFor = 5 * time.Second
 
 func newGater(loopback, wide bool) *gater {
-	return &gater{loopback: loopback, wide: wide, known: map[peer.ID]bool{}}
+	g := &gater{loopback: loopback, wide: wide, known: map[peer.ID]bool{}}
+	if !loopback {
+		g.pace = newPace()
+	}
+	return g
 }
 
 // allowPrivate lets the private addresses of p be dialled: it was configured,
@@ -45,7 +50,11 @@ func (g *gater) allowPrivate(p peer.ID) {
 	g.known[p] = true
 }
 
-func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.rules.blocks(p, nil) }
+// InterceptPeerDial refuses whom the rules block, and lets the others wait for
+// their turn.
+func (g *gater) InterceptPeerDial(p peer.ID) bool {
+	return !g.rules.blocks(p, nil) && (g.pace == nil || g.pace.wait())
+}
 
 // InterceptAddrDial keeps a loopback-only node on the machine, and a node in a
 // network that reaches over the internet from probing private ranges it is not

@@ -98,6 +98,13 @@ func newHost(cfg Config, key crypto.PrivKey, book *ruleBook) (*hosting, error) {
 	return hs, nil
 }
 
+// noMoreDials lets those go that wait for their turn to dial.
+func (hs *hosting) noMoreDials() {
+	if hs.gate != nil && hs.gate.pace != nil {
+		hs.gate.pace.end()
+	}
+}
+
 func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr) ([]libp2p.Option, error) {
 	rm, err := cfg.resources(protocolIDs())
 	if err != nil {

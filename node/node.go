@@ -289,6 +289,9 @@ func (n *Node) Close() error {
 func (n *Node) release() error {
 	var errs []error
 	n.cancel()
+	if n.hosting != nil {
+		n.hosting.noMoreDials()
+	}
 	if n.notes != nil {
 		for _, id := range protocolIDs() {
 			n.host.RemoveStreamHandler(id)
