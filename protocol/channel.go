@@ -17,16 +17,17 @@ type channel struct {
 	dk feed.DiscoveryKey
 
 	// guarded by s.mu
-	sw       *swarm // constant once the channel is joined; nil: the feed is not here
-	local    uint64 // our number, constant once joined
-	remote   uint64 // the remote's number
-	nonce    []byte // of the remote's Feed
-	proof    []byte // its capability
-	offered  bool   // our Feed was sent
-	bound    bool   // the remote's Feed has come
-	verified bool   // the remote knows the public key
-	joined   bool   // open on both sides
-	gone     bool   // closed; never opened again
+	sw       *swarm        // constant once the channel is joined; nil: the feed is not here
+	local    uint64        // our number, constant once joined
+	remote   uint64        // the remote's number
+	nonce    []byte        // of the remote's Feed
+	proof    []byte        // its capability
+	offered  bool          // our Feed was sent
+	bound    bool          // the remote's Feed has come
+	verified bool          // the remote knows the public key
+	joined   bool          // open on both sides
+	gone     bool          // closed; never opened again
+	entering chan struct{} // not nil: joined, and its swarm is about to know it; closed then
 	early    []wire.Frame
 
 	open   atomic.Bool // joined and not gone

@@ -166,6 +166,9 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 	s.byNumber[n] = c
 	c.nonce, c.proof = slices.Clone(m.Nonce), slices.Clone(m.Capability)
 	s.mu.Unlock()
+	if sw == nil {
+		sw = s.e.swarm(dk) // added since, when feedAdded could not see the channel yet
+	}
 	if sw != nil {
 		s.answer(c, sw)
 	}
@@ -212,6 +215,7 @@ func (s *Stream) join(c *channel) bool {
 		return false
 	}
 	c.joined = true
+	c.entering = make(chan struct{})
 	s.opened++
 	if s.o.Dialect == Native {
 		s.sendHello(c)
@@ -219,11 +223,13 @@ func (s *Stream) join(c *channel) bool {
 	return true
 }
 
-// afterJoin does what follows on join, without mu.
+// afterJoin does what follows on join, without mu. The remote can answer our Feed
+// before it is done: what comes for the channel waits, see onEarly.
 func (s *Stream) afterJoin(c *channel, joined bool) {
 	if !joined {
 		return
 	}
+	defer s.entered(c)
 	if !c.sw.join(c) {
 		s.closeChannel(c, false)
 		return
@@ -231,6 +237,19 @@ func (s *Stream) afterJoin(c *channel, joined bool) {
 	c.sw.f.ReportPeer(feed.PeerEvent{Peer: s.o.Label, Joined: true})
 	s.begin(c)
 	s.wake(c)
+}
+
+// entered ends the entering of a channel. One that was closed meanwhile, when its
+// swarm did not know it yet, leaves the swarm here.
+func (s *Stream) entered(c *channel) {
+	s.mu.Lock()
+	close(c.entering)
+	c.entering = nil
+	gone := c.gone || s.ended
+	s.mu.Unlock()
+	if gone {
+		c.leave()
+	}
 }
 
 // begin starts a channel once it is joined and the remote's Handshake is here.

@@ -56,7 +56,11 @@ func (s *Stream) dispatch(ctx context.Context, f wire.Frame) error {
 		return s.onHandshake(f.Body)
 	}
 	if !c.open.Load() {
-		return s.onEarly(c, f)
+		again, err := s.onEarly(c, f)
+		if again {
+			return s.dispatch(ctx, f)
+		}
+		return err
 	}
 	switch f.Type {
 	case wire.TypeData:
@@ -104,23 +108,34 @@ func (s *Stream) small(c *channel, f wire.Frame) error {
 	return nil // types without a meaning are passed over
 }
 
-// onEarly keeps a message for a feed that is not open here (V6), or was closed
-// here; a native remote sends nothing before it was answered.
-func (s *Stream) onEarly(c *channel, f wire.Frame) error {
+// onEarly handles a message for a channel that is not open: to be dispatched again
+// when another goroutine has opened the channel; kept if the feed is not open here
+// (V6); dropped if it was closed here. A native remote sends nothing before it was
+// answered.
+func (s *Stream) onEarly(c *channel, f wire.Frame) (again bool, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.gone || c.joined || s.o.Dialect == Native {
-		return nil
+	if entering := c.entering; entering != nil {
+		s.mu.Unlock()
+		<-entering
+		return true, nil
 	}
-	if len(c.early) == maxEarly || len(f.Body) > earlyBytes {
-		return s.blame("read", ErrUnopened)
+	defer s.mu.Unlock()
+	switch {
+	case c.gone:
+		return false, nil
+	case c.joined:
+		return c.open.Load(), nil
+	case s.o.Dialect == Native:
+		return false, nil
+	case len(c.early) == maxEarly || len(f.Body) > earlyBytes:
+		return false, s.blame("read", ErrUnopened)
 	}
 	if err := s.mem.take(len(f.Body)); err != nil {
-		return s.short("read", err)
+		return false, s.short("read", err)
 	}
 	f.Body = append([]byte(nil), f.Body...)
 	c.early = append(c.early, f)
-	return nil
+	return false, nil
 }
 
 // takeEarly returns what was kept, which counts no longer. mu held.

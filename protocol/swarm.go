@@ -103,7 +103,7 @@ func (sw *swarm) join(c *channel) bool {
 		if len(c.s.o.LocalID) > 0 && len(c.s.o.RemoteID) > 0 {
 			c.peer.Identify(nameOf(c.s.o.LocalID), nameOf(c.s.o.RemoteID))
 		}
-		sw.dirty.Store(true)
+		sw.dirty.Store(true) // the table may be a new one
 	}
 	sw.channels = append(sw.channels, c)
 	c.open.Store(true)
@@ -119,7 +119,8 @@ func nameOf(id []byte) uint64 {
 	return h.Sum64()
 }
 
-// makeTable makes the table and fills in what is here. mu held.
+// makeTable makes the table and fills in what is here. What is wanted is filled in
+// by the next pump, to which the length belongs. mu held.
 func (sw *swarm) makeTable() {
 	if sw.table != nil {
 		return
@@ -136,7 +137,6 @@ func (sw *swarm) makeTable() {
 		t.SeedBlockSize(float64(st.ByteLength) / float64(st.Length))
 	}
 	sw.table = t
-	sw.length = ^uint64(0) // make the demand anew
 }
 
 // leave takes a channel out; what was asked of it is asked of others at once.

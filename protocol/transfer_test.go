@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,6 +183,44 @@ func TestOfferLater(t *testing.T) {
 			download(t, g3, 0, 5)
 			if n := len(l.A.Feeds()); n != 3 {
 				t.Fatal("feeds:", n)
+			}
+		})
+	}
+}
+
+// TestOfferCrossing adds feeds that the other side has asked for, from several goroutines: what the
+// remote says as soon as it sees our Feed must not come too early.
+func TestOfferCrossing(t *testing.T) {
+	for _, d := range dialects {
+		t.Run(d.name, func(t *testing.T) {
+			a, b := newSide(t, "a"), newSide(t, "b")
+			first := a.create(1)
+			b.clone(first.Key(), false)
+			l := connect(a, b, linkOptions{dialect: d.d, plain: d.plain, feedsB: []feed.Key{first.Key()}})
+			var feeds, clones []*feed.Feed
+			for range 100 {
+				f := open(t, feed.Options{})
+				appendBlocks(t, f, 2)
+				g := b.clone(f.Key(), false)
+				feeds, clones = append(feeds, f), append(clones, g)
+				if err := l.B.Offer(f.Key()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for last := feeds[len(feeds)-1].DiscoveryKey(); !l.A.FeedState(last).Bound; {
+				time.Sleep(time.Millisecond)
+			}
+			var added sync.WaitGroup
+			for _, f := range feeds {
+				added.Go(func() {
+					if err := a.e.Add(f, protocol.FeedOptions{}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			added.Wait()
+			for _, g := range clones {
+				download(t, g, 0, 2)
 			}
 		})
 	}
