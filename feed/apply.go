@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -76,6 +77,9 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 		k, err = f.applySome(batch[n:end], h, n)
 		f.wmu.Unlock()
 		n += k
+		if len(batch) == 1 {
+			runtime.Gosched() // who waits for it goes first
+		}
 		f.dispatch()
 		if err == nil {
 			err = ctx.Err()
@@ -363,7 +367,7 @@ func (f *Feed) downloaded(bytes int) {
 	}
 	f.lazy.bytes += bytes
 	f.changes++
-	if !f.looping || f.lazy.bytes >= lazyBytes {
+	if !f.looping || f.resting || f.lazy.bytes >= lazyBytes {
 		f.kick()
 	}
 }

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -40,8 +41,12 @@ func (f *Feed) changed() {
 	f.kick()
 }
 
-// kick starts the committer, or wakes it. mu held. It lives only while there is
-// something to commit, so that an idle feed has no goroutine.
+// linger is how long the committer waits for more before it ends: its stack has
+// grown to what a commit takes, and a new one would have to.
+const linger = time.Second
+
+// kick starts the committer, or wakes it. mu held. It lives little longer than there
+// is something to commit, so that an idle feed has no goroutine.
 func (f *Feed) kick() {
 	if f.looping {
 		select {
@@ -76,15 +81,20 @@ func (f *Feed) committer() {
 		}
 		timer.Stop()
 	}
-	for {
+	for lingered := false; ; {
 		f.mu.Lock()
 		wait := f.due()
-		if wait < 0 {
+		f.resting = wait < 0 && !lingered && !f.closing && f.failed == nil
+		if wait < 0 && !f.resting {
 			f.looping = false
 			f.mu.Unlock()
 			return
 		}
+		lingered = f.resting
 		f.mu.Unlock()
+		if lingered {
+			wait = linger
+		}
 		if wait > 0 {
 			sleep(wait, f.wake)
 			continue
@@ -172,6 +182,7 @@ func (f *Feed) gathered() {
 //     in 4, so that Sync means what it says, and in two steps, first the tree bits,
 //     then the data bits: a page that is torn in the middle, or one page of two,
 //     never marks a block without the nodes that prove it.
+//   - Of appended blocks 5 comes before 4: Open finds their bits as after 3.
 //   - A small commit has an entry in the journal instead of 2 and 3 (redo.go), and
 //     the sync of that is its commit point. Before it, the entry is torn and what
 //     was written is as during 1. After it Open appends what the entries hold,
@@ -195,11 +206,11 @@ func (f *Feed) commit(final bool) error {
 		return err
 	}
 	start := time.Now()
-	fl, load, err := f.takeOff(!final)
+	fl, load, err := f.takeOff(final)
 	if err != nil {
 		return f.fail(err, true)
 	}
-	if fl.written != nil {
+	if fl.entry != nil {
 		return f.commitSmall(fl, load, start)
 	}
 	if err := f.sync(); err != nil { // 2
@@ -211,22 +222,35 @@ func (f *Feed) commit(final bool) error {
 		return err
 	}
 	// The commit point: the length counts.
-	if err := f.commitBits(fl.record, load, final); err != nil { // 4
-		return err
+	if !fl.late {
+		if err := f.commitBits(fl.record, load, final); err != nil { // 4
+			return err
+		}
 	}
 	if final {
 		f.dropEntries()
 	}
-	f.landed(fl, time.Since(start)) // 5
-	f.dispatch()
-	return nil
+	f.report(fl, start) // 5
+	return f.commitLate(fl, load)
 }
 
-// commitSmall is commit for a flight that has an entry in the journal, which is
-// being written to the other files meanwhile.
+// commitSmall is commit for a flight that has an entry in the journal. Where that is
+// synced the other files are written meanwhile; where it is not, peers hear of the
+// blocks as soon as the entry is written, and Sync waits for the others.
 func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
-	err := f.commitEntry(fl) // instead of 2 and 3
-	if werr := <-fl.written; werr != nil {
+	written := make(chan error, 1)
+	write := func() { written <- f.writeFlight(fl) }
+	var err error
+	if f.opts.Durability == NoSync {
+		if err = f.commitEntry(fl); err == nil { // instead of 2 and 3
+			f.showEarly(fl)
+		}
+		write()
+	} else {
+		go write()
+		err = f.commitEntry(fl)
+	}
+	if werr := <-written; werr != nil {
 		f.redo.after = 0 // what the entry holds is in no file yet: a slot comes next
 		if err == nil {
 			err = f.fail(werr, true)
@@ -238,8 +262,18 @@ func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 	}
 	// Waiters are told before the pages are written, which Open does not need: then
 	// they are back with the next blocks when this goroutine is.
-	f.landed(fl, time.Since(start))
-	f.dispatch()
+	f.report(fl, start) // 5
+	if !fl.late {
+		return f.commitBits(fl.record, load, false) // 4
+	}
+	return f.commitLate(fl, load)
+}
+
+// commitLate is step 4 for a flight that was late.
+func (f *Feed) commitLate(fl *flight, load cargo) error {
+	if !fl.late || !f.takeLate(fl, &load) {
+		return nil
+	}
 	return f.commitBits(fl.record, load, false)
 }
 
@@ -253,32 +287,37 @@ func (f *Feed) stuck() error {
 	return nil
 }
 
-// takeOff is step 1. If the flight has an entry for the journal and small allows to
-// make use of it, the flight is still being written, see flight.written.
-func (f *Feed) takeOff(small bool) (*flight, cargo, error) {
-	f.flushMu.Lock()
-	fl, err := f.board(true)
-	if err == nil && small && fl.entry != nil {
-		load := f.cargo
-		f.cargo = cargo{}
-		fl.written = make(chan error, 1)
-		go func() {
-			err := f.write(fl)
-			f.flushMu.Unlock()
-			fl.written <- err
-		}()
-		return fl, load, nil
+// takeOff is step 1. A flight that has an entry for the journal is still to be
+// written, by writeFlight.
+func (f *Feed) takeOff(final bool) (*flight, cargo, error) {
+	what := boardCommit
+	if final {
+		what = boardLast
 	}
+	f.flushMu.Lock()
 	defer f.flushMu.Unlock()
-	if err == nil {
+	fl, err := f.board(what)
+	if err == nil && fl.entry != nil {
+		f.flight = fl // whoever takes off next writes it, if writeFlight was not there before
+	} else if err == nil {
 		err = f.write(fl)
 	}
 	if err != nil {
 		return nil, cargo{}, err
 	}
 	load := f.cargo
-	f.cargo = cargo{}
+	f.cargo = cargo{owed: fl.late}
 	return fl, load, nil
+}
+
+// writeFlight writes a flight if nobody has done it yet.
+func (f *Feed) writeFlight(fl *flight) error {
+	f.flushMu.Lock()
+	defer f.flushMu.Unlock()
+	if f.flight != fl {
+		return nil
+	}
+	return f.write(fl)
 }
 
 // putBack keeps what a commit could not do for the next one.
@@ -430,22 +469,46 @@ func (f *Feed) syncBits() error {
 	return nil
 }
 
-// landed is step 5: it tells those who wait.
-func (f *Feed) landed(fl *flight, took time.Duration) {
+// report is step 5. Who has been told goes on before what is left of the commit.
+func (f *Feed) report(fl *flight, start time.Time) {
+	f.landed(fl, start)
+	f.dispatch()
+	runtime.Gosched()
+}
+
+// showEarly is the part of step 5 that is for peers. Who has been told goes on
+// before what is left of the commit.
+func (f *Feed) showEarly(fl *flight) {
 	f.mu.Lock()
-	if f.failed != nil {
+	f.show(fl.record.length)
+	f.mu.Unlock()
+	f.dispatch()
+	runtime.Gosched()
+}
+
+// show lets peers see a length. mu held.
+func (f *Feed) show(length uint64) {
+	from := f.durable
+	f.durable = max(from, length)
+	f.reveal(from, length)
+	if length > from {
+		f.emit(Synced{Length: length})
+	}
+}
+
+// landed tells those who wait, and takes back a failure that the commit, which began
+// at start, has come after.
+func (f *Feed) landed(fl *flight, start time.Time) {
+	f.mu.Lock()
+	if f.failed != nil && !f.failedAt.After(start) {
 		f.failed, f.retry = nil, false
 	}
 	f.committed = fl.changes
-	from, to := f.durable, fl.record.length
-	f.durable = max(from, to)
-	f.reveal(from, to)
-	if to > from {
-		f.emit(Synced{Length: to})
-	}
+	f.show(fl.record.length)
 	before := len(f.syncs)
 	done := f.finished(nil)
-	f.waited, f.took, f.landedAt = before, took, time.Now()
+	now := time.Now()
+	f.waited, f.took, f.landedAt = before, now.Sub(start), now
 	f.mu.Unlock()
 	// Not under the lock: that is what they are going to need.
 	for _, w := range done {

@@ -95,6 +95,7 @@ type Feed struct {
 	landedAt  time.Time     // when it ended
 	hurry     uint64        // changes that someone waits for
 	looping   bool          // the committer runs
+	resting   bool          // ... and has nothing to do
 	wake      chan struct{}
 	scratch   []merkle.Node
 

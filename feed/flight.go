@@ -20,9 +20,7 @@ type flight struct {
 	chunks  []*chunk
 	sigs    []sigRecord
 	entry   []byte // of the journal, if that is enough; good until the next flight
-	// written, if not nil, gets the result of writing the flight, which goes on
-	// under flushMu.
-	written chan error
+	late    bool   // the pages that have changed are for takeLate
 }
 
 // cargo is what the next commit does after its sync. Guarded by flushMu.
@@ -30,6 +28,7 @@ type cargo struct {
 	pages []run // of bitfield
 	bits  bool  // they hold data bits that the journal cannot restore
 	order bool  // ... of blocks whose nodes are marked in them as well
+	owed  bool  // pages have changed before the last flight that are still to be taken
 }
 
 // touched tells which files have writes that were not synced.
@@ -61,18 +60,28 @@ func (f *Feed) relieve() error {
 
 // fly writes everything that is pending: data, nodes, signatures. flushMu is held.
 func (f *Feed) fly() error {
-	fl, err := f.board(false)
+	fl, err := f.board(boardFly)
 	if err != nil {
 		return err
 	}
 	return f.write(fl)
 }
 
-// board takes everything that is pending: data, nodes, signatures. With pages it
+// boarding is what a flight is for.
+type boarding uint8
+
+const (
+	boardFly    boarding = iota // to write what is pending, without a commit
+	boardCommit                 // the first half of a commit
+	boardLast                   // ... after which the files are left
+)
+
+// board takes everything that is pending: data, nodes, signatures. For a commit it
 // also makes the images of the changed pages of the bitfield, as of the moment
 // the flight takes off, so that they promise nothing that is not in it or before
-// it. flushMu is held.
-func (f *Feed) board(pages bool) (*flight, error) {
+// it. If all that has changed is appended blocks, nobody needs to wait for them:
+// their turn is when the flight has landed (takeLate). flushMu is held.
+func (f *Feed) board(what boarding) (*flight, error) {
 	if err := f.settle(); err != nil {
 		return nil, err
 	}
@@ -86,22 +95,44 @@ func (f *Feed) board(pages bool) (*flight, error) {
 	if n := f.tree.count; n > 0 {
 		_, fl.runs, fl.chunks = f.tree.take(make([]byte, 0, n*(nodeSize+nodeSize/4)), nil)
 	}
-	if pages {
+	if what != boardFly {
 		f.eager, f.lazy = false, lazy{}
 		f.cargo.bits = f.cargo.bits || f.newBits
 		f.cargo.order = f.cargo.order || f.newBlocks
 		f.newBits, f.newBlocks = false, false
-		f.cargo.pages = takePages(f.cargo.pages, f.image)
+		c := &f.cargo
+		if fl.late = what == boardCommit && !c.bits && !c.order && !c.owed && len(c.pages) == 0; !fl.late {
+			c.pages = takePages(c.pages, f.image)
+		}
 		f.hidden.takeOff()
 	}
 	secret := f.secret
 	f.mu.Unlock()
 
-	sign(secret, fl.sigs)
-	if pages {
+	if sign(secret, fl.sigs) {
+		f.mu.Lock()
+		f.sigs.signed(fl.sigs)
+		f.mu.Unlock()
+	}
+	if what == boardCommit {
 		fl.entry = f.entryFor(fl)
 	}
 	return fl, nil
+}
+
+// takeLate makes the images of the changed pages for a flight that was late and has
+// landed. If more has changed since, the pages would promise it: then they are
+// owed, and the next flight takes them when it takes off.
+func (f *Feed) takeLate(fl *flight, load *cargo) (ok bool) {
+	f.flushMu.Lock()
+	defer f.flushMu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ok = f.changes == fl.changes; ok {
+		load.pages = takePages(nil, f.image)
+		f.cargo.owed = false
+	}
+	return ok
 }
 
 // settle makes new files durable, with the keys and the journal. It comes before

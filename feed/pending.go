@@ -3,7 +3,8 @@ package feed
 import "sync"
 
 // Appended data waits in memory, for at most one group commit, so that small
-// appends cost no system call each. It is read from there meanwhile.
+// appends cost no system call each, and so do the few blocks that a live download
+// brings at a time. It is read from there meanwhile.
 
 const (
 	smallSlab = 8 << 10
@@ -42,6 +43,15 @@ type pending struct {
 	segs  []segment
 	taken int // the first segments, which are being written
 	bytes int // in the segments
+}
+
+// end returns the offset after the last segment, 0 without one: nothing may be
+// added before it.
+func (p *pending) end() uint64 {
+	if n := len(p.segs); n > 0 {
+		return p.segs[n-1].end()
+	}
+	return 0
 }
 
 // take returns the segments that are not being written yet; they stay readable

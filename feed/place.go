@@ -46,6 +46,9 @@ func (f *Feed) writePlaced() error {
 	if err := f.settle(); err != nil {
 		return err
 	}
+	if f.keepPlaced() {
+		return nil
+	}
 	buf, at := a.join[:0], uint64(0)
 	flush := func() error {
 		if len(buf) == 0 {
@@ -84,6 +87,28 @@ func (f *Feed) writePlaced() error {
 		return f.fail(err, true)
 	}
 	return nil
+}
+
+// keepPlaced keeps a few small values in memory, as what is appended is, until the
+// next commit writes them: who follows a feed live gets its block without waiting
+// for a write. False if they are more than that, or not where the pending data ends.
+func (f *Feed) keepPlaced() bool {
+	list := f.apply.placed
+	total := 0
+	for i := range list {
+		if total += len(list[i].value); total >= directBlock || i > 0 && list[i].off < list[i-1].off {
+			return false
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pend.end() > list[0].off {
+		return false
+	}
+	for i := range list {
+		f.pend.add(list[i].off, list[i].value)
+	}
+	return true
 }
 
 // place makes the written values count. mu held.

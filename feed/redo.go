@@ -9,7 +9,8 @@ import (
 )
 
 // Where Append waits for the disk, a small commit syncs one file once instead of
-// three files and then a slot: what was appended is written to the journal once
+// three files and then a slot, and where nothing is synced it writes one file before
+// peers are told instead of four: what was appended is written to the journal once
 // more, behind the slots, as an entry that follows the newest slot, and only the
 // journal is synced. Data, nodes, signatures and bits are written to their files
 // as ever, so that other programs find them there; the next commit that writes a
@@ -65,7 +66,7 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	d, r, old := &f.redo, &fl.record, &f.journal
 	blocks, bytes := r.length-d.length, r.byteLen-d.byteLen
 	switch {
-	case f.opts.Durability != AppendDurable, d.after == 0 || d.after != old.seq || !old.open || f.doubtful:
+	case f.opts.Durability == AnnounceDurable, d.after == 0 || d.after != old.seq || !old.open || f.doubtful:
 		return nil
 	case f.cargo.bits || f.cargo.order: // not only appends
 		return nil
@@ -139,8 +140,10 @@ func (f *Feed) commitEntry(fl *flight) error {
 	if err := f.writeAt(journalName, f.files.journal, fl.entry, d.off); err != nil {
 		return f.fail(err, true)
 	}
-	if err := f.files.journal.Sync(); err != nil {
-		return f.fail(f.fileError("sync", journalName, err), false)
+	if f.opts.Durability != NoSync {
+		if err := f.files.journal.Sync(); err != nil {
+			return f.fail(f.fileError("sync", journalName, err), false)
+		}
 	}
 	d.after, d.n, d.off = after, d.n+1, d.off+int64(len(fl.entry))
 	d.length, d.byteLen = fl.record.length, fl.record.byteLen

@@ -78,6 +78,9 @@ func (l *sigList) take(hash merkle.Hash) []sigRecord {
 	return recs
 }
 
+// signed tells the signatures of the records taken, from when on they can be shown.
+func (l *sigList) signed(recs []sigRecord) { copy(l.recs[l.taken-len(recs):l.taken], recs) }
+
 // landed tells that the records taken are in the file.
 func (l *sigList) landed(recs []sigRecord) {
 	for i := range recs {
@@ -115,8 +118,8 @@ func readSig(file store.File, length uint64) (sig [sigSize]byte, ok bool, err er
 
 func sigOffset(length uint64) int64 { return headerSize + int64(length-1)*sigSize }
 
-// sign makes the signatures that are missing, on all cores.
-func sign(secret ed25519.PrivateKey, recs []sigRecord) {
+// sign makes the signatures that are missing, on all cores; false if none is.
+func sign(secret ed25519.PrivateKey, recs []sigRecord) bool {
 	missing := 0
 	for i := range recs {
 		if !recs[i].signed {
@@ -124,7 +127,7 @@ func sign(secret ed25519.PrivateKey, recs []sigRecord) {
 		}
 	}
 	if missing == 0 {
-		return
+		return false
 	}
 	parallel(len(recs), minSigns, 1, func(start, end int) {
 		for i := start; i < end; i++ {
@@ -133,6 +136,7 @@ func sign(secret ed25519.PrivateKey, recs []sigRecord) {
 			}
 		}
 	})
+	return true
 }
 
 // minSigns is the number of signatures that is worth a goroutine.
