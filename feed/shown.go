@@ -112,6 +112,24 @@ func (f *Feed) NextUnshown(from uint64) uint64 {
 	return f.nextUnshown(from)
 }
 
+// NextShown returns the first block at from or after it that is served, the highest
+// number if there is none.
+func (f *Feed) NextShown(from uint64) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	limit := f.limit()
+	for {
+		i, ok := f.image.Data.NextSet(from)
+		if !ok || i >= limit {
+			return ^uint64(0)
+		}
+		if !f.hidden.has(i) {
+			return i
+		}
+		from = f.hidden.end(i)
+	}
+}
+
 // Bitmap appends to dst the n bits from block start on (multiples of 8) as they
 // are announced: only what is durable. Bit i is the mask 0x80 >> (i mod 8).
 func (f *Feed) Bitmap(dst []byte, start, n uint64) []byte {

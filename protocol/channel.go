@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -154,7 +156,8 @@ func (s *Stream) finish(c *channel) {
 }
 
 // announce tells the remote of new blocks. When it reads slowly the runs are
-// kept, joined where they touch, until there is room.
+// kept, joined where they touch, until there is room; when there are too many of
+// them, so are neighbours, and announceLate looks what of it is there.
 func (c *channel) announce(start, end uint64) {
 	o := &c.s.out
 	o.mu.Lock()
@@ -177,29 +180,60 @@ func (c *channel) announce(start, end uint64) {
 		o.work.Signal()
 	}
 	if len(c.news) == maxAnnounce {
-		c.news = c.news[:copy(c.news, c.news[maxAnnounce/2:])] // it will find out when it asks again
+		c.news = joinRuns(c.news)
 	}
 	c.news = append(c.news, schedule.Run{Start: start, End: end})
 }
 
-// announceLate sends what announce has kept. Writing goroutine.
+// joinRuns makes at most half as many runs of a list, which hold all of it and what
+// lies between.
+func joinRuns(list []schedule.Run) []schedule.Run {
+	slices.SortFunc(list, func(a, b schedule.Run) int { return cmp.Compare(a.Start, b.Start) })
+	n := 0
+	for i := 0; i < len(list); i += 2 {
+		r := list[i]
+		if i+1 < len(list) {
+			r.End = max(r.End, list[i+1].End)
+		}
+		list[n] = r
+		n++
+	}
+	return list[:n]
+}
+
+// announceLate sends what announce has kept, as far as it may still be shown.
+// Writing goroutine.
 func (c *channel) announceLate() {
 	o := &c.s.out
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return
-	}
-	for len(c.news) > 0 && len(o.control) < maxControl {
-		r := c.news[0]
-		c.news = c.news[1:]
-		o.put(func(b []byte) []byte {
-			return wire.AppendHave(b, c.local, wire.Have{Start: r.Start, Length: r.Len()})
-		})
-	}
-	if len(c.news) > 0 {
-		o.late = append(o.late, c)
-	} else {
-		c.news = nil
+	var r schedule.Run
+	for {
+		o.mu.Lock()
+		if o.closed {
+			o.mu.Unlock()
+			return
+		}
+		if r.Start < r.End { // what is left of the last one
+			c.news = append(c.news, r)
+		}
+		if len(c.news) == 0 || len(o.control) >= maxControl {
+			if len(c.news) > 0 {
+				o.late = append(o.late, c)
+			} else {
+				c.news = nil
+			}
+			o.mu.Unlock()
+			return
+		}
+		last := len(c.news) - 1
+		r, c.news = c.news[last], c.news[:last]
+		o.mu.Unlock()
+
+		from := c.sw.f.NextShown(r.Start)
+		end := min(r.End, c.sw.f.NextUnshown(from))
+		if r.Start = max(end, from); from < end {
+			c.send(func(b []byte) []byte {
+				return wire.AppendHave(b, c.local, wire.Have{Start: from, Length: end - from})
+			})
+		}
 	}
 }

@@ -161,7 +161,8 @@ const (
 	// hypercore 6 sends none, but answers may cross.
 	maxUnasked = 256
 	// maxAnnounce is how many separate runs of new blocks wait to be announced to
-	// a remote that does not read; then they are joined, gaps left out.
+	// a remote that does not read; then neighbours are joined, and what lies between
+	// them is looked up when there is room.
 	maxAnnounce = 512
 	// maxSpecial is how many hash and seek requests are in flight on a channel.
 	maxSpecial = 16

@@ -27,7 +27,12 @@ type raw struct {
 
 // dial connects a raw remote to a side. The side may offer feeds.
 func dial(t *testing.T, b *side, id string, o protocol.StreamOptions) *raw {
-	ca, cb := protocoltest.Pipe(1 << 20)
+	return dialRoom(t, b, id, o, 1<<20)
+}
+
+// dialRoom is dial with room for so many bytes in the connection.
+func dialRoom(t *testing.T, b *side, id string, o protocol.StreamOptions, room int) *raw {
+	ca, cb := protocoltest.Pipe(room)
 	o.LocalID, o.RemoteID, o.Label = b.id, []byte(id), id
 	s := b.e.NewStream(cb, o)
 	x := &raw{t: t, conn: ca, r: wire.NewReader(ca), id: []byte(id), peer: b.id, done: make(chan error, 1), s: s}
