@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -133,15 +134,23 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err
 	return f.grow(*nodes, blocks, total, !direct)
 }
 
+// growBlocks is how many blocks the tree grows by at a time, which bounds
+// Feed.scratch.
+const growBlocks = 512
+
 // grow appends to the log: the in-memory state moves. wmu and mu are held.
 func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied bool) (first, changes uint64, err error) {
 	first = f.acc.Len()
+	off := f.acc.ByteLen()
 	for i := range nodes {
 		nodes[i].Index = 2 * (first + uint64(i))
 		if copied {
-			f.pend.add(f.acc.ByteLen(), blocks[i])
+			f.pend.add(off, blocks[i])
+			off += nodes[i].Size
 		}
-		f.scratch, err = f.acc.Append(nodes[i], f.scratch[:0])
+	}
+	for some := range slices.Chunk(nodes, growBlocks) {
+		f.scratch, err = f.acc.AppendAll(some, f.scratch[:0])
 		if err != nil {
 			return 0, 0, err // appendable has ruled it out
 		}

@@ -15,3 +15,10 @@ func NewRecord(seq, length uint64, identity string, links ...uint64) Record {
 	return Record{seq: seq, length: length, announced: length + 3, byteLen: 7 * length, bits: length / 2,
 		unfinished: seq%2 == 0, key: Key{1, 2}, hash: [32]byte{3}, links: links, identity: identity}
 }
+
+// Rest waits for a commit that is under way: what it has still to write after those
+// who wait were told, too.
+func (f *Feed) Rest() {
+	f.commitMu.Lock()
+	defer f.commitMu.Unlock()
+}

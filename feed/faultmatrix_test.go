@@ -190,6 +190,9 @@ func (c *faultCase) check(w *world, y *storetest.Faulty, told error) error {
 			return err
 		}
 	}
+	if open {
+		w.f.Rest()
+	}
 	y.Heal()
 	p := w.lastPromise() // what may have been promised when it failed
 	if open {

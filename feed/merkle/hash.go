@@ -116,6 +116,38 @@ func join(a, b Node) Node {
 	return p
 }
 
+// joinAll sets parents to those of the nodes left, if it is not nil, and list, of
+// which each two are siblings.
+func joinAll(left *Node, list, parents []Node) {
+	at := func(i int) *Node {
+		if left == nil {
+			return &list[i]
+		} else if i == 0 {
+			return left
+		}
+		return &list[i-1]
+	}
+	if len(parents) < 2 || Lanes == 1 {
+		for i := range parents {
+			parents[i] = join(*at(2 * i), *at(2*i + 1))
+		}
+		return
+	}
+	jobs := jobPool.Get().(*jobs)
+	for i := 0; i < len(parents); {
+		n := min(len(parents)-i, len(jobs))
+		for k := range jobs[:n] {
+			a, b, p := at(2*(i+k)), at(2*(i+k)+1), &parents[i+k]
+			p.Index, p.Size = Parent(a.Index), a.Size+b.Size
+			jobs[k] = lanes.Job{Head: headOf(typeParent, p.Size), A: a.Hash[:], B: b.Hash[:], Sum: (*[32]byte)(&p.Hash)}
+		}
+		lanes.Run(jobs[:n])
+		clear(jobs[:n]) // it is the caller's
+		i += n
+	}
+	jobPool.Put(jobs)
+}
+
 // TreeHash returns the hash over all roots of a log, left to right: what the
 // writer signs, and the key of a static log. Only the first MaxRoots are
 // hashed; there cannot be more.
