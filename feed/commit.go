@@ -182,7 +182,9 @@ func (f *Feed) gathered() {
 //     in 4, so that Sync means what it says, and in two steps, first the tree bits,
 //     then the data bits: a page that is torn in the middle, or one page of two,
 //     never marks a block without the nodes that prove it.
-//   - Of appended blocks 5 comes before 4: Open finds their bits as after 3.
+//   - Of appended blocks 5 comes before 4 unless Durability is AnnounceDurable: Open
+//     finds their bits as after 3. With AnnounceDurable JavaScript, too, finds in
+//     the files of a process that was killed what peers have been told.
 //   - A small commit has an entry in the journal instead of 2 and 3 (redo.go), and
 //     the sync of that is its commit point. Before it, the entry is torn and what
 //     was written is as during 1. After it Open appends what the entries hold,

@@ -79,8 +79,9 @@ const (
 // board takes everything that is pending: data, nodes, signatures. For a commit it
 // also makes the images of the changed pages of the bitfield, as of the moment
 // the flight takes off, so that they promise nothing that is not in it or before
-// it. If all that has changed is appended blocks, nobody needs to wait for them:
-// their turn is when the flight has landed (takeLate). flushMu is held.
+// it. If all that has changed is appended blocks nobody may need to wait for them
+// (see commit): then their turn is when the flight has landed (takeLate). flushMu is
+// held.
 func (f *Feed) board(what boarding) (*flight, error) {
 	if err := f.settle(); err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func (f *Feed) board(what boarding) (*flight, error) {
 		f.cargo.order = f.cargo.order || f.newBlocks
 		f.newBits, f.newBlocks = false, false
 		c := &f.cargo
-		if fl.late = what == boardCommit && !c.bits && !c.order && !c.owed && len(c.pages) == 0; !fl.late {
+		if fl.late = what == boardCommit && f.opts.Durability != AnnounceDurable && !c.bits && !c.order && !c.owed && len(c.pages) == 0; !fl.late {
 			c.pages = takePages(c.pages, f.image)
 		}
 		f.hidden.takeOff()
