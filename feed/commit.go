@@ -233,6 +233,9 @@ func (f *Feed) commit(final bool) error {
 		f.dropEntries()
 	}
 	f.report(fl, start) // 5
+	if !fl.late {
+		return nil
+	}
 	return f.commitLate(fl, load)
 }
 
@@ -265,15 +268,12 @@ func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 	// Waiters are told before the pages are written, which Open does not need: then
 	// they are back with the next blocks when this goroutine is.
 	f.report(fl, start) // 5
-	if !fl.late {
-		return f.commitBits(fl.record, load, false) // 4
-	}
 	return f.commitLate(fl, load)
 }
 
-// commitLate is step 4 for a flight that was late.
+// commitLate is step 4 after step 5.
 func (f *Feed) commitLate(fl *flight, load cargo) error {
-	if !fl.late || !f.takeLate(fl, &load) {
+	if fl.late && !f.takeLate(fl, &load) {
 		return nil
 	}
 	return f.commitBits(fl.record, load, false)
@@ -471,19 +471,22 @@ func (f *Feed) syncBits() error {
 	return nil
 }
 
-// report is step 5. Who has been told goes on before what is left of the commit.
+// report is step 5.
 func (f *Feed) report(fl *flight, start time.Time) {
 	f.landed(fl, start)
-	f.dispatch()
-	runtime.Gosched()
+	f.handOver()
 }
 
-// showEarly is the part of step 5 that is for peers. Who has been told goes on
-// before what is left of the commit.
+// showEarly is the part of step 5 that is for peers.
 func (f *Feed) showEarly(fl *flight) {
 	f.mu.Lock()
 	f.show(fl.record.length)
 	f.mu.Unlock()
+	f.handOver()
+}
+
+// handOver lets those who are told go on before what is left of the commit.
+func (f *Feed) handOver() {
 	f.dispatch()
 	runtime.Gosched()
 }

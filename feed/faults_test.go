@@ -260,9 +260,12 @@ func TestFailureStays(t *testing.T) {
 	if _, err := f.Append(ctx, make([]byte, 1<<20)); !errors.Is(err, errDisk) {
 		t.Fatal("the write failed, Append says", err)
 	}
+	news := f.Watch(ctx)
 	close(h.letGo)
-	for f.NextUnshown(0) < 2 {
-		time.Sleep(time.Millisecond)
+	for e := range news {
+		if s, ok := e.(feed.Synced); ok && s.Length == 2 {
+			break
+		}
 	}
 	if err := f.Stats().Err; !errors.Is(err, errDisk) {
 		t.Error("the commit has landed, Stats.Err is", err)

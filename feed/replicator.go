@@ -116,16 +116,9 @@ func (f *Feed) announce(start, end uint64) {
 	if f.repl == nil {
 		return
 	}
-	for start < end {
-		from, ok := f.image.Data.NextSet(start)
-		if !ok || from >= end {
-			return
-		}
-		if start = min(end, f.nextUnshown(from)); start > from {
-			f.note(note{kind: noteAvailable, start: from, end: start})
-		} else {
-			start = max(from+1, f.hidden.end(from))
-		}
+	for from := f.nextShown(start); from < end; from = f.nextShown(start) {
+		start = min(end, f.nextUnshown(from))
+		f.note(note{kind: noteAvailable, start: from, end: start})
 	}
 }
 

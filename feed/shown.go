@@ -117,6 +117,11 @@ func (f *Feed) NextUnshown(from uint64) uint64 {
 func (f *Feed) NextShown(from uint64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.nextShown(from)
+}
+
+// nextShown is NextShown. mu held.
+func (f *Feed) nextShown(from uint64) uint64 {
 	limit := f.limit()
 	for {
 		i, ok := f.image.Data.NextSet(from)

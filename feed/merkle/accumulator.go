@@ -48,23 +48,7 @@ func NewAccumulator(roots []Node) (*Accumulator, error) {
 // error nothing has changed: ErrSiblings for a leaf of another block, ErrSize
 // when the log would exceed MaxInt bytes or MaxLength blocks.
 func (a *Accumulator) Append(leaf Node, dst []Node) ([]Node, error) {
-	if leaf.Index != 2*a.n {
-		return dst, fmt.Errorf("%w: leaf %d appended to %d blocks", ErrSiblings, leaf.Index, a.n)
-	}
-	if a.n >= MaxLength || leaf.Size > MaxInt-a.bytes {
-		return dst, fmt.Errorf("%w: appending %d bytes to %d blocks, %d bytes", ErrSize, leaf.Size, a.n, a.bytes)
-	}
-	dst = append(dst, leaf)
-	top := leaf
-	for l := len(a.roots); l > 0 && Sibling(a.roots[l-1].Index) == top.Index; l-- {
-		top = join(a.roots[l-1], top)
-		a.roots = a.roots[:l-1]
-		dst = append(dst, top)
-	}
-	a.roots = append(a.roots, top)
-	a.n++
-	a.bytes += leaf.Size
-	return dst, nil
+	return a.AppendAll([]Node{leaf}, dst)
 }
 
 // AppendAll is Append for the leaves of blocks that follow one another, several
