@@ -29,8 +29,13 @@ func (s *Stream) read(ctx context.Context) error {
 			return err
 		}
 		if s.filling != nil && (s.filling.full() || !s.r.Buffered()) {
-			if !s.flush() {
-				return ErrClosed
+			if s.lone() {
+				err = s.takeLone(ctx)
+			} else if !s.flush() {
+				err = ErrClosed
+			}
+			if err != nil {
+				return err
 			}
 		}
 	}

@@ -75,6 +75,29 @@ func (s *Stream) flush() bool {
 	}
 }
 
+// loneBytes is what a message of one small block has at most.
+const loneBytes = 4 << 10
+
+// lone tells that the batch is one small block, as live ones are, and that the
+// receiver has nothing to do.
+func (s *Stream) lone() bool {
+	b := s.filling
+	return len(b.proofs) == 1 && b.bytes <= loneBytes && s.pending.Load() == 0
+}
+
+// takeLone does the receiver's work on such a batch without waking it: on a machine
+// at rest another goroutine costs as much as reading the block.
+func (s *Stream) takeLone(ctx context.Context) error {
+	b := s.filling
+	s.filling = nil
+	defer b.free()
+	if err := s.mem.await(b.overhead()); err != nil {
+		return s.short("read", err)
+	}
+	b.taken = b.overhead()
+	return b.c.sw.take(ctx, b)
+}
+
 // drain waits until the receiver has worked off what was read before the
 // remote's end.
 func (s *Stream) drain(ctx context.Context) {
