@@ -58,22 +58,36 @@ func (f *Feed) Append(ctx context.Context, blocks ...[]byte) (first uint64, err 
 		return 0, err
 	}
 	defer f.leave()
-	if err := f.tryAgain(false); err != nil {
-		return 0, err
+	if f.opts.Durability == AppendDurable && total <= jointBytes && len(blocks) <= jointBlocks {
+		return f.appendJoint(ctx, blocks, total)
 	}
-	first, changes, err := f.append(blocks, total)
-	f.dispatch()
+	first, next, err := f.append(blocks, total)
+	if next.retry { // first what could not be written before
+		if err := f.tryAgain(false); err != nil {
+			return 0, err
+		}
+		first, next, err = f.append(blocks, total)
+	}
+	if next.dispatch {
+		f.dispatch()
+	}
 	if err != nil {
 		return 0, err
 	}
-	if f.opts.Durability == AppendDurable {
-		f.mu.Lock()
-		return first, f.await(ctx, changes)
+	if next.crowded {
+		if err := f.relieve(); err != nil {
+			f.fail(err, true) // the blocks are here; the next call will tell
+		}
 	}
-	if err := f.relieve(); err != nil {
-		f.fail(err, true) // the blocks are here; the next call will tell
-	}
-	return first, nil
+	return first, next.wait.over(ctx)
+}
+
+// afterAppend is what an append has to do when it holds no lock any more.
+type afterAppend struct {
+	retry    bool // nothing was appended: a write has failed before
+	dispatch bool
+	crowded  bool
+	wait     *syncWait // nil: for nothing
 }
 
 // appendable returns why these blocks cannot be appended. mu held.
@@ -102,7 +116,7 @@ func (f *Feed) appendable(blocks int, bytes uint64) error {
 }
 
 // append does the work of Append, up to the moment the feed is longer.
-func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err error) {
+func (f *Feed) append(blocks [][]byte, total uint64) (first uint64, next afterAppend, err error) {
 	nodes := leaves(len(blocks))
 	defer leafPool.Put(nodes)
 	// Large blocks are written to the file from the caller's memory, small ones
@@ -113,8 +127,12 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err
 	}
 
 	f.wmu.Lock()
-	defer f.wmu.Unlock()
+	defer f.unlockWrites()
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return 0, afterAppend{retry: true}, f.failed
+	}
 	if err = f.appendable(len(blocks), total); err == nil && direct {
 		off := f.acc.ByteLen()
 		f.mu.Unlock()
@@ -127,11 +145,20 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first, changes uint64, err
 			err = f.changeable() // it may have changed meanwhile
 		}
 	}
-	defer f.mu.Unlock()
 	if err != nil {
-		return 0, 0, err
+		return 0, next, err
 	}
-	return f.grow(*nodes, blocks, total, !direct)
+	var changes uint64
+	if first, changes, err = f.grow(*nodes, blocks, total, !direct); err != nil {
+		return 0, next, err
+	}
+	if f.opts.Durability == AppendDurable {
+		next.wait = f.await(changes)
+	} else {
+		next.crowded = f.crowded()
+	}
+	next.dispatch = f.demand || len(f.outbox) > 0
+	return first, next, nil
 }
 
 // growBlocks is how many blocks the tree grows by at a time, which bounds
@@ -274,7 +301,7 @@ func (f *Feed) TakeOver(ctx context.Context, force bool) error {
 	defer f.leave()
 	err := func() error {
 		f.wmu.Lock()
-		defer f.wmu.Unlock()
+		defer f.unlockWrites()
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if err := f.changeable(); err != nil {

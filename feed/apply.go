@@ -75,7 +75,7 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 		var k int
 		f.wmu.Lock()
 		k, err = f.applySome(batch[n:end], h, n)
-		f.wmu.Unlock()
+		f.unlockWrites()
 		n += k
 		if len(batch) == 1 {
 			runtime.Gosched() // who waits for it goes first

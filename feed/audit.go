@@ -143,7 +143,7 @@ func (a *auditor) twice(check func() (bool, error)) (bool, error) {
 		return ok, err
 	}
 	a.f.wmu.Lock()
-	defer a.f.wmu.Unlock()
+	defer a.f.unlockWrites()
 	if a.f.usableNow() == nil {
 		a.f.commit(false) // what it cannot write is what will be found
 	}

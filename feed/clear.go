@@ -46,7 +46,7 @@ func (f *Feed) clearSome(ctx context.Context, start, end uint64) (next uint64, e
 		return 0, err
 	}
 	f.wmu.Lock()
-	defer f.wmu.Unlock()
+	defer f.unlockWrites()
 	f.mu.Lock()
 	if err := f.changeable(); err != nil {
 		f.mu.Unlock()
@@ -60,12 +60,11 @@ func (f *Feed) clearSome(ctx context.Context, start, end uint64) (next uint64, e
 	f.cleared++
 	f.newBits = true
 	f.changed()
-	changes := f.changes
+	written := f.await(f.changes)
 	f.mu.Unlock()
 	f.dispatch()
 
-	f.mu.Lock()
-	if err := f.await(ctx, changes); err != nil {
+	if err := written.over(ctx); err != nil {
 		return 0, err
 	}
 	for _, h := range holes {

@@ -19,16 +19,17 @@ func (f *Feed) Close() error {
 		d.end(ErrClosed)
 	}
 	f.wants, f.lengths, f.seeks, f.windows = wants{}, nil, nil, nil
+	f.refuseJoints(ErrClosed)
 	if f.looping {
 		f.kick()
 	}
 	f.mu.Unlock()
 
+	f.loops.Wait()
 	f.wmu.Lock() // whoever changes the feed has ended
-	defer f.wmu.Unlock()
+	defer f.unlockWrites()
 	f.retire()
 	err := f.lastCommit()
-	f.loops.Wait()
 	f.commitMu.Lock()
 	if cerr := f.letGo(); err == nil {
 		err = cerr

@@ -69,7 +69,7 @@ func (f *Feed) kick() {
 // left.
 func (f *Feed) committer() {
 	var timer *time.Timer
-	sleep := func(d time.Duration, wake chan struct{}) {
+	sleep := func(d time.Duration, wake chan struct{}) (over bool) {
 		if timer == nil {
 			timer = time.NewTimer(d)
 		} else {
@@ -77,23 +77,33 @@ func (f *Feed) committer() {
 		}
 		select {
 		case <-timer.C:
+			over = true
 		case <-wake:
 		}
 		timer.Stop()
+		return over
 	}
 	for lingered := false; ; {
 		f.mu.Lock()
 		wait := f.due()
 		f.resting = wait < 0 && !lingered && !f.closing && f.failed == nil
-		if wait < 0 && !f.resting {
+		settle := wait < 0 && !f.resting && f.owes && !f.closing && f.failed == nil
+		if wait < 0 && !f.resting && !settle {
 			f.looping = false
 			f.mu.Unlock()
 			return
 		}
-		lingered = f.resting
+		rest := f.resting
+		f.owes = f.owes && !settle
 		f.mu.Unlock()
-		if lingered {
-			wait = linger
+		lingered = false
+		if settle {
+			f.commit(false) // of nothing new: it writes a slot
+			continue
+		}
+		if rest {
+			lingered = sleep(linger, f.wake)
+			continue
 		}
 		if wait > 0 {
 			sleep(wait, f.wake)
@@ -101,6 +111,7 @@ func (f *Feed) committer() {
 		}
 		if f.opts.Durability == AppendDurable {
 			f.gather(sleep)
+			f.tryJoin()
 		}
 		f.commit(false) // a failure is in f.failed, due tells
 	}
@@ -110,7 +121,11 @@ func (f *Feed) committer() {
 // to commit. mu held.
 func (f *Feed) due() time.Duration {
 	switch {
-	case f.closing, f.failed != nil, f.changes == f.committed:
+	case f.closing, f.failed != nil:
+		return -1
+	case len(f.joints) > 0 && !f.stalled.Load():
+		return 0
+	case f.changes == f.committed:
 		return -1
 	case f.eager, f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.lazy.since.IsZero():
 		return 0
@@ -124,10 +139,10 @@ func (f *Feed) due() time.Duration {
 // beside those who came while it ran: it waits until there are as many as there
 // were then, but no longer than the last commit took. If they do not come it has
 // waited in vain only once.
-func (f *Feed) gather(sleep func(time.Duration, chan struct{})) {
+func (f *Feed) gather(sleep func(time.Duration, chan struct{}) bool) {
 	f.mu.Lock()
 	limit := f.took
-	if len(f.syncs) >= f.waited || limit == 0 {
+	if f.waiting() >= f.waited || limit == 0 {
 		f.mu.Unlock()
 		return
 	}
@@ -148,7 +163,7 @@ func (f *Feed) gather(sleep func(time.Duration, chan struct{})) {
 
 // gathered tells gather, if that waits for no more than who waits now. mu held.
 func (f *Feed) gathered() {
-	if f.expected > 0 && len(f.syncs) >= f.expected {
+	if f.expected > 0 && f.waiting() >= f.expected {
 		f.expected = 0
 		f.enough <- struct{}{} // has room: once for each gather
 	}
@@ -190,7 +205,8 @@ func (f *Feed) gathered() {
 //     was written is as during 1. After it Open appends what the entries hold,
 //     whatever the other files have of it, so 1 goes on meanwhile and 5 comes
 //     before 4: all are written and synced before the next slot is, and only then
-//     the room of the entries is used again.
+//     the room of the entries is used again. With AnnounceDurable 1 and 4 come before
+//     5, unsynced. A feed at rest writes a slot before long.
 //
 // A failed write is kept and tried again; a failed sync makes the feed read only
 // until it is opened anew, when recovery writes again whatever it takes over.
@@ -264,6 +280,13 @@ func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 	if err != nil {
 		f.putBack(load)
 		return err
+	}
+	if f.opts.Durability == AnnounceDurable {
+		if err := f.commitBits(fl.record, load, false); err != nil { // 4
+			return err
+		}
+		f.report(fl, start) // 5
+		return nil
 	}
 	// Waiters are told before the pages are written, which Open does not need: then
 	// they are back with the next blocks when this goroutine is.
@@ -509,8 +532,9 @@ func (f *Feed) landed(fl *flight, start time.Time) {
 		f.failed, f.retry = nil, false
 	}
 	f.committed = fl.changes
+	f.owes = fl.entry != nil && f.opts.Durability != NoSync
 	f.show(fl.record.length)
-	before := len(f.syncs)
+	before := f.waiting()
 	done := f.finished(nil)
 	now := time.Now()
 	f.waited, f.took, f.landedAt = before, now.Sub(start), now

@@ -121,7 +121,7 @@ func TestDiskFull(t *testing.T) {
 		if _, err = f.Append(ctx, make([]byte, 1000)); err == nil {
 			err = f.Sync(ctx)
 		}
-		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "data at byte") {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), " at byte ") {
 			t.Fatalf("error %v", err)
 		}
 		if err := f.Stats().Err; !errors.Is(err, syscall.ENOSPC) {
@@ -190,7 +190,9 @@ func TestSyncFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		faulty.Fail(storetest.Fault{Nth: 1, Kinds: []storetest.Kind{storetest.Sync}, File: name, Err: errDisk})
-		appendN(t, f, 1)
+		if _, err := f.Append(ctx, make([]byte, 1<<20)); err != nil { // too much for an entry in the journal
+			t.Fatal(err)
+		}
 		for range 3 {
 			if err := f.Sync(ctx); !errors.Is(err, errDisk) {
 				t.Errorf("%s: Sync: %v", name, err)
@@ -254,7 +256,10 @@ func TestFailureStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.armed.Store(true)
-	appendN(t, f, 1)
+	// Too much for an entry in the journal, beside whose sync the data are written.
+	if _, err := f.Append(ctx, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
 	<-h.begun
 	disk.Fail(storetest.Fault{Nth: 1, File: "data", Kinds: []storetest.Kind{storetest.Write}, Err: errDisk})
 	if _, err := f.Append(ctx, make([]byte, 1<<20)); !errors.Is(err, errDisk) {

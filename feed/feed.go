@@ -87,7 +87,10 @@ type Feed struct {
 	newBits   bool   // data bits changed that the journal cannot restore
 	newBlocks bool   // ... of blocks that came with their nodes
 	touched   touched
-	syncs     []syncWait
+	syncs     []*syncWait
+	joints    []*joint      // appends that are to join the next commit
+	spare     sync.Pool     // of joints. Not one for all feeds: each has its channel, and a feed may be in a bubble of testing/synctest
+	stalled   atomic.Bool   // they could not, and are to try again once wmu is free
 	waited    int           // how many waited when the last commit ended
 	took      time.Duration // it
 	expected  int           // so many have to wait before the next one begins; 0: it does not wait
@@ -96,8 +99,10 @@ type Feed struct {
 	hurry     uint64        // changes that someone waits for
 	looping   bool          // the committer runs
 	resting   bool          // ... and has nothing to do
+	owes      bool          // the last commit was an entry: a slot is to be written when there is time
 	wake      chan struct{}
 	scratch   []merkle.Node
+	joined    [][]byte // scratch of join. Guarded by wmu
 
 	// Health.
 	closing  bool

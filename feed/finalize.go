@@ -16,7 +16,7 @@ func (f *Feed) Finalize(ctx context.Context) error {
 		return fmt.Errorf("%w: only a static feed that is not finalized yet can be", ErrStatic)
 	}
 	f.wmu.Lock()
-	defer f.wmu.Unlock()
+	defer f.unlockWrites()
 	if err := f.Sync(ctx); err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (f *Feed) park() parkState {
 	if !f.wmu.TryLock() {
 		return parkBusy
 	}
-	defer f.wmu.Unlock()
+	defer f.unlockWrites()
 	if f.holds.Load() > 0 {
 		return parkBusy
 	}

@@ -8,14 +8,14 @@ import (
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
 
-// Where Append waits for the disk, a small commit syncs one file once instead of
-// three files and then a slot, and where nothing is synced it writes one file before
-// peers are told instead of four: what was appended is written to the journal once
-// more, behind the slots, as an entry that follows the newest slot, and only the
-// journal is synced. Data, nodes, signatures and bits are written to their files
-// as ever, so that other programs find them there; the next commit that writes a
-// slot syncs them, and from then on the entries do not count. After a crash Open
-// appends again what the entries hold.
+// A small commit syncs one file once instead of three files and then a slot, and
+// where nothing is synced it writes one file before peers are told instead of four:
+// what was appended is written to the journal once more, behind the slots, as an
+// entry that follows the newest slot, and only the journal is synced. Data, nodes,
+// signatures and bits are written to their files as ever, so that other programs
+// find them there; the next commit that writes a slot syncs them, and from then on
+// the entries do not count. It comes when the room is full, and when the feed is at
+// rest. After a crash Open appends again what the entries hold.
 //
 // From redoStart on, one behind the other, integers big endian:
 //
@@ -35,7 +35,7 @@ const (
 
 	// redoBytes is the room for entries. When it is full a slot is written. It
 	// bounds what Open has to append again.
-	redoBytes = 1 << 20
+	redoBytes = 4 << 20
 	// maxEntry bounds the size of an entry: the cost of a larger commit is not that
 	// of its syncs.
 	maxEntry = 256 << 10
@@ -66,7 +66,7 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	d, r, old := &f.redo, &fl.record, &f.journal
 	blocks, bytes := r.length-d.length, r.byteLen-d.byteLen
 	switch {
-	case f.opts.Durability == AnnounceDurable, d.after == 0 || d.after != old.seq || !old.open || f.doubtful:
+	case d.after == 0 || d.after != old.seq || !old.open || f.doubtful:
 		return nil
 	case f.cargo.bits || f.cargo.order: // not only appends
 		return nil
@@ -78,6 +78,9 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	size := redoHeader + 4*blocks + bytes
 	if blocks > maxEntry || bytes > maxEntry || size > maxEntry || uint64(d.off)+size > redoStart+redoBytes {
 		return nil
+	}
+	if f.opts.Durability == AnnounceDurable && len(fl.sigs) != 1 {
+		return nil // the others would be nowhere but in the file, and may be torn there
 	}
 	sig := lastSigned(fl.sigs)
 	if sig == nil || sig.length != r.length || !covers(fl.segs, d.byteLen, r.byteLen) {

@@ -10,11 +10,27 @@ import (
 // syncWait is one who waits for a commit.
 type syncWait struct {
 	changes uint64
-	done    chan error
+	done    chan error // has room for one
+}
+
+// over waits until it is told; nil has nothing to wait for.
+func (w *syncWait) over(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // release tells those whose changes are committed; with an error, all. mu held.
 func (f *Feed) release(err error) {
+	if err != nil {
+		f.refuseJoints(err)
+	}
 	for _, w := range f.finished(err) {
 		w.done <- err // has room
 	}
@@ -22,8 +38,8 @@ func (f *Feed) release(err error) {
 
 // finished returns those whose changes are committed, with an error all: they wait
 // no more, and are to be told. mu held.
-func (f *Feed) finished(err error) (done []syncWait) {
-	f.syncs = slices.DeleteFunc(f.syncs, func(w syncWait) bool {
+func (f *Feed) finished(err error) (done []*syncWait) {
+	f.syncs = slices.DeleteFunc(f.syncs, func(w *syncWait) bool {
 		if err == nil && w.changes > f.committed {
 			return false
 		}
@@ -74,30 +90,25 @@ func (f *Feed) Sync(ctx context.Context) error {
 		f.mu.Unlock()
 		return ErrClosed
 	}
-	return f.await(ctx, f.changes)
+	w := f.await(f.changes)
+	f.mu.Unlock()
+	return w.over(ctx)
 }
 
-// await waits until the first changes of the feed are committed. mu is held and
-// released.
-func (f *Feed) await(ctx context.Context, changes uint64) error {
+// await returns what waits until the first changes of the feed are committed, nil
+// if they are. mu held.
+func (f *Feed) await(changes uint64) *syncWait {
 	if f.committed >= changes || f.opts.ReadOnly {
-		f.mu.Unlock()
 		return nil
 	}
+	w := &syncWait{changes, make(chan error, 1)}
 	if f.failed != nil {
-		defer f.mu.Unlock()
-		return f.failed
+		w.done <- f.failed
+		return w
 	}
-	w := syncWait{changes, make(chan error, 1)}
 	f.syncs = append(f.syncs, w)
 	f.hurry = max(f.hurry, changes)
 	f.gathered()
 	f.kick()
-	f.mu.Unlock()
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return w
 }
