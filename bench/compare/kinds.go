@@ -131,15 +131,29 @@ func transfer(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 		return sample{}, err
 	}
 	r.Op = "check"
-	if err := check(receiver, r, d.Sum); err != nil {
+	if err := e.readBack(rw, s, receiver, r, func() (string, error) { return d.Sum, nil }); err != nil {
 		return sample{}, err
 	}
 	after.Usage.CPU -= before.Usage.CPU
 	return sample{figures: got.Figures, send: after.Usage, recv: got.Usage, two: true}, nil
 }
 
-// check compares what a side holds with the data set.
-func check(c *child, r request, want string) error {
+// readBack compares what a side holds with the data set. The npm packages take minutes
+// to read what they have written in seconds: they do it in their first round only.
+func (e *env) readBack(rw *row, s *side, c *child, r request, sum func() (string, error)) error {
+	if name := rw.name + " " + s.label; s.group == "npm" {
+		if e.wasRead[name] {
+			return nil
+		}
+		if e.wasRead == nil {
+			e.wasRead = map[string]bool{}
+		}
+		e.wasRead[name] = true
+	}
+	want, err := sum()
+	if err != nil {
+		return err
+	}
 	rep, err := c.ask(r)
 	if err != nil {
 		return err
@@ -185,11 +199,7 @@ func local(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	}
 	if n := int(rep.Figures["blocks"]); writes && n > 0 {
 		r.Op, r.Data.Count = "check", n
-		want, err := d.prefixSum(n)
-		if err != nil {
-			return sample{}, err
-		}
-		if err := check(c, r, want); err != nil {
+		if err := e.readBack(rw, s, c, r, func() (string, error) { return d.prefixSum(n) }); err != nil {
 			return sample{}, err
 		}
 	}

@@ -23,8 +23,8 @@ func init() { register("limit-local", func() system { return &limitLocal{} }) }
 //	sign    for each block one hash, one pwrite and one Ed25519 signature, on one core
 //	sync    for each block one pwrite in place and one fdatasync, one caller
 //	pread   one pread of a random block, whose place is known, from a file of all blocks
-//	commit  the fdatasyncs of a group commit: a few bytes written to each of three files, all
-//	        three synced at once, then a fourth; its latency
+//	commit  what a commit of one block waits for: it is written behind the last one, with
+//	        the head of an entry of the journal, and synced; its latency
 type limitLocal struct{ noTransfer }
 
 func (l *limitLocal) Work(_ context.Context, r *request) (figures, error) {
@@ -175,41 +175,25 @@ func each(all []byte, r *request, every int, do func(b []byte, off int64) error)
 	return n, nil
 }
 
-// groupCommit measures what a commit of a few blocks waits for: the disk.
+// groupCommit measures what a commit of one block waits for: the disk.
 func groupCommit(r *request) (figures, error) {
-	var files [4]*os.File
-	for i := range files {
-		f, err := os.Create(filepath.Join(r.Dir, fmt.Sprint(i)))
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		files[i] = f
+	f, err := os.Create(filepath.Join(r.Dir, "entries"))
+	if err != nil {
+		return nil, err
 	}
-	block := make([]byte, r.Data.Block)
+	defer f.Close()
+	entry := make([]byte, r.Data.Block+108) // with a head, a signature and a size
 	var took []float64
 	for n := range min(r.Data.Count, 500) {
 		start := time.Now()
-		var g sync.WaitGroup
-		errs := make([]error, len(files))
-		for i, f := range files[:3] {
-			g.Go(func() {
-				if _, errs[i] = f.WriteAt(block, int64(n*len(block))); errs[i] == nil {
-					errs[i] = datasync(f)
-				}
-			})
+		if _, err := f.WriteAt(entry, int64(n*len(entry))); err != nil {
+			return nil, err
 		}
-		g.Wait()
-		if _, errs[3] = files[3].WriteAt(block, 0); errs[3] == nil {
-			errs[3] = datasync(files[3])
-		}
-		for _, err := range errs {
-			if err != nil {
-				return nil, err
-			}
+		if err := datasync(f); err != nil {
+			return nil, err
 		}
 		took = append(took, float64(time.Since(start).Microseconds()))
-		time.Sleep(time.Second / time.Duration(4*r.Rate))
+		time.Sleep(time.Second / time.Duration(r.Rate))
 	}
 	return figures{"p50": percentile(took, 0.50), "p99": percentile(took, 0.99)}, nil
 }

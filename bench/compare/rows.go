@@ -254,7 +254,7 @@ func table() []row {
 			sides: with([]side{
 				{label: "hypercore", system: "hypercore", durability: "announced before the writer's disk has it", options: map[string]string{"durability": "none"}},
 				{label: "hypercore-durable", system: "hypercore", durability: "announced after the writer's fdatasync"},
-				{label: "group-commit", system: "limit-local", durability: "the fdatasyncs of one group commit alone", kind: local, options: map[string]string{"work": "commit"}},
+				{label: "group-commit", system: "limit-local", durability: "the write and the fdatasync of one commit alone", kind: local, options: map[string]string{"work": "commit"}},
 			}, npms(pageCache)),
 			goals: []goal{
 				{side: "hypercore", than: "npm", value: 0.25, atMost: true},

@@ -22,7 +22,8 @@ type env struct {
 	log      io.Writer // progress
 	profiles string    // directory for CPU profiles; empty: none
 	patience time.Duration
-	ballast  *ballast // nil: the page cache is left as it is
+	ballast  *ballast        // nil: the page cache is left as it is
+	wasRead  map[string]bool // npm sides, with their row, that have read back what they hold
 
 	npmOnce sync.Once
 	npmErr  error
