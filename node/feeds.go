@@ -102,6 +102,7 @@ func (n *Node) CloseFeed(key feed.Key) error {
 	if t != nil {
 		t.leaveAll()
 	}
+	n.peers.left(dk, key) // when the topic was left the feed was not known any more
 	err := n.engine.Remove(dk)
 	if f.ours {
 		err = errors.Join(err, f.feed.Close())

@@ -310,3 +310,28 @@ func TestMiddle(t *testing.T) {
 		})
 	}
 }
+
+// TestFeedAgain: a feed that was removed and is added anew, empty, is replicated over the
+// same stream, as often as one likes.
+func TestFeedAgain(t *testing.T) {
+	for _, d := range dialects {
+		if d.d != protocol.Native {
+			continue // hypercore 6 has no message that closes a channel
+		}
+		a, b := newSide(t, "a"), newSide(t, "b")
+		f := a.create(5)
+		g := b.clone(f.Key(), false)
+		l := connect(a, b, linkOptions{dialect: d.d, feedsB: []feed.Key{f.Key()}})
+		download(t, g, 0, 5)
+		for range 10 {
+			if err := b.e.Remove(f.DiscoveryKey()); err != nil {
+				t.Fatal(err)
+			}
+			g = b.clone(f.Key(), false)
+			if err := l.B.Offer(f.Key()); err != nil {
+				t.Fatal(err)
+			}
+			download(t, g, 0, 5)
+		}
+	}
+}
