@@ -124,7 +124,10 @@ func (f *Feed) joinNow() {
 	hashBlocks(*nodes, blocks, total)
 
 	f.mu.Lock()
-	err := f.appendable(len(blocks), total)
+	err := f.failed // those who queue up later are refused by it, too
+	if err == nil {
+		err = f.appendable(len(blocks), total)
+	}
 	var first, changes uint64
 	if err == nil {
 		first, changes, err = f.grow(*nodes, blocks, total, true)

@@ -95,6 +95,9 @@ func (s *Stream) takeLone(ctx context.Context) error {
 		return s.short("read", err)
 	}
 	b.taken = b.overhead()
+	weight := b.weight() // while it is verified and stored the remote is not silent, see tick
+	s.pending.Add(weight)
+	defer s.pending.Add(-weight)
 	return b.c.sw.take(ctx, b)
 }
 
