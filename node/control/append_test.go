@@ -16,7 +16,7 @@ import (
 // error; after a failed sync nobody knows, and that is said.
 func TestAppendToFailingDisk(t *testing.T) {
 	ctx := context.Background()
-	for _, kind := range []storetest.Kind{storetest.Write, storetest.Sync} {
+	for kind, file := range map[storetest.Kind]string{storetest.Write: "tree", storetest.Sync: "journal"} {
 		disk := storetest.NewFaulty(store.Memory())
 		f, err := feed.Open(ctx, disk, feed.Options{})
 		if err != nil {
@@ -26,7 +26,7 @@ func TestAppendToFailingDisk(t *testing.T) {
 		if _, err := l.Append(ctx, strings.NewReader("a\nb\n"), control.Cut{By: control.CutLines}); err != nil {
 			t.Fatal(err)
 		}
-		disk.Fail(storetest.Fault{Nth: 1, Kinds: []storetest.Kind{kind}, File: "tree"})
+		disk.Fail(storetest.Fault{Nth: 1, Kinds: []storetest.Kind{kind}, File: file})
 		a, err := l.Append(ctx, strings.NewReader("c\nd\ne\n"), control.Cut{By: control.CutLines})
 		switch {
 		case kind == storetest.Write && (err != nil || a.Blocks != 3 || a.Uncertain != 0):
