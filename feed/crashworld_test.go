@@ -130,7 +130,10 @@ func (w *world) durable(length uint64, have []bool) {
 			if i >= len(p.have) {
 				p.have = append(p.have, false)
 			}
-			p.have[i] = p.have[i] || h
+			// Looked up here, under the lock: what is said of a block while it is being
+			// cleared comes after its promise was taken back.
+			cleared := uint64(i) >= w.clearing[0] && uint64(i) < w.clearing[1]
+			p.have[i] = p.have[i] || h && !cleared
 		}
 	})
 }
@@ -148,12 +151,9 @@ func (w *world) present() (length uint64, have []bool) {
 // The Replicator: what is announced is a promise, a writer's and a reader's.
 
 func (w *world) Available(start, end uint64) {
-	w.mu.Lock()
-	gone := w.clearing
-	w.mu.Unlock()
 	have := make([]bool, end)
 	for i := start; i < end; i++ {
-		have[i] = i < gone[0] || i >= gone[1]
+		have[i] = true
 	}
 	w.durable(end, have)
 	select {
