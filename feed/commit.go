@@ -28,8 +28,12 @@ type lazy struct {
 }
 
 // bitsEvery is the number of appended blocks after which the bitfield is synced,
-// which bounds what recovery has to look at.
+// which bounds what recovery has to look at. A commit that writes a slot for another
+// reason does it after half of them.
 const bitsEvery = 1 << 14
+
+// lateFlights is for how many flights in a row the pages of the bitfield may be late.
+const lateFlights = 16
 
 // retryAfter is how long a failed write is not tried again by calls that change
 // the feed; Sync always tries.
@@ -240,7 +244,7 @@ func (f *Feed) commit(final bool) error {
 		return err
 	}
 	// The commit point: the length counts.
-	if !fl.late {
+	if !fl.after {
 		if err := f.commitBits(fl.record, load, final); err != nil { // 4
 			return err
 		}
@@ -249,7 +253,7 @@ func (f *Feed) commit(final bool) error {
 		f.dropEntries()
 	}
 	f.report(fl, start) // 5
-	if !fl.late {
+	if !fl.after {
 		return nil
 	}
 	return f.commitLate(fl, load)
@@ -294,7 +298,8 @@ func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 	return f.commitLate(fl, load)
 }
 
-// commitLate is step 4 after step 5.
+// commitLate is step 4 after step 5. Pages that are late are left for another commit
+// if the feed is busy.
 func (f *Feed) commitLate(fl *flight, load cargo) error {
 	if fl.late && !f.takeLate(fl, &load) {
 		return nil
@@ -331,7 +336,10 @@ func (f *Feed) takeOff(final bool) (*flight, cargo, error) {
 		return nil, cargo{}, err
 	}
 	load := f.cargo
-	f.cargo = cargo{owed: fl.late}
+	f.cargo = cargo{}
+	if fl.late {
+		f.cargo.owed = load.owed + 1
+	}
 	return fl, load, nil
 }
 
@@ -352,6 +360,7 @@ func (f *Feed) putBack(load cargo) {
 	f.cargo.pages = append(load.pages, f.cargo.pages...) // the later image wins
 	f.cargo.bits = f.cargo.bits || load.bits
 	f.cargo.order = f.cargo.order || load.order
+	f.cargo.due = f.cargo.due || load.due
 }
 
 // sync is step 2: what was written before is durable when it returns.
@@ -454,7 +463,7 @@ func (f *Feed) commitBits(r record, load cargo, final bool) error {
 			return f.fail(err, true)
 		}
 	}
-	if !f.bitsOpen || !(load.bits || final || r.length-f.bitsLen >= bitsEvery) {
+	if !f.bitsOpen || !(load.bits || final || load.due) {
 		return nil
 	}
 	if err := f.syncBits(); err != nil {

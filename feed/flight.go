@@ -20,7 +20,8 @@ type flight struct {
 	chunks  []*chunk
 	sigs    []sigRecord
 	entry   []byte // of the journal, if that is enough; good until the next flight
-	late    bool   // the pages that have changed are for takeLate
+	after   bool   // the bitfield is written when those who wait have been told
+	late    bool   // ... and the pages that have changed are for takeLate
 }
 
 // cargo is what the next commit does after its sync. Guarded by flushMu.
@@ -28,7 +29,8 @@ type cargo struct {
 	pages []run // of bitfield
 	bits  bool  // they hold data bits that the journal cannot restore
 	order bool  // ... of blocks whose nodes are marked in them as well
-	owed  bool  // pages have changed before the last flight that are still to be taken
+	owed  int   // so many flights have left pages that are still to be taken
+	due   bool  // it is time to sync them
 }
 
 // touched tells which files have writes that were not synced.
@@ -76,6 +78,12 @@ const (
 	boardLast                   // ... after which the files are left
 )
 
+// bitsDue reports whether a commit of r is to sync the bitfield. commitMu is held.
+func (f *Feed) bitsDue(r *record) bool {
+	open, d := r.length-f.bitsLen, &f.redo
+	return open >= bitsEvery || open >= bitsEvery/2 && d.after != 0 && d.small(r) && d.full(r)
+}
+
 // board takes everything that is pending: data, nodes, signatures. For a commit it
 // also makes the images of the changed pages of the bitfield, as of the moment
 // the flight takes off, so that they promise nothing that is not in it or before
@@ -102,7 +110,9 @@ func (f *Feed) board(what boarding) (*flight, error) {
 		f.cargo.order = f.cargo.order || f.newBlocks
 		f.newBits, f.newBlocks = false, false
 		c := &f.cargo
-		if fl.late = what == boardCommit && f.opts.Durability != AnnounceDurable && !c.bits && !c.order && !c.owed && len(c.pages) == 0; !fl.late {
+		c.due = c.due || f.bitsDue(&fl.record)
+		fl.after = what == boardCommit && f.opts.Durability != AnnounceDurable && !c.bits && !c.order && len(c.pages) == 0
+		if fl.late = fl.after && !c.due && c.owed < lateFlights; !fl.late {
 			c.pages = takePages(c.pages, f.image)
 		}
 		f.hidden.takeOff()
@@ -123,15 +133,15 @@ func (f *Feed) board(what boarding) (*flight, error) {
 
 // takeLate makes the images of the changed pages for a flight that was late and has
 // landed. If more has changed since, the pages would promise it: then they are
-// owed, and the next flight takes them when it takes off.
+// owed. So they are if more is going to change at once: each page costs a write.
 func (f *Feed) takeLate(fl *flight, load *cargo) (ok bool) {
 	f.flushMu.Lock()
 	defer f.flushMu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if ok = f.changes == fl.changes; ok {
+	if ok = f.changes == fl.changes && len(f.joints) == 0; ok {
 		load.pages = takePages(nil, f.image)
-		f.cargo.owed = false
+		f.cargo.owed = 0
 	}
 	return ok
 }

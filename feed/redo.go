@@ -60,25 +60,34 @@ func (d *redo) restart(r *record) {
 	*d = redo{after: r.seq, off: redoStart, length: r.length, byteLen: r.byteLen, buf: d.buf}
 }
 
+// size returns the size of an entry that makes the feed what r says.
+func (d *redo) size(r *record) uint64 {
+	return redoHeader + 4*(r.length-d.length) + r.byteLen - d.byteLen
+}
+
+// small reports whether that is as much as an entry may have.
+func (d *redo) small(r *record) bool {
+	return r.length-d.length <= maxEntry && r.byteLen-d.byteLen <= maxEntry && d.size(r) <= maxEntry
+}
+
+// full reports whether there is no room for it.
+func (d *redo) full(r *record) bool { return uint64(d.off)+d.size(r) > redoStart+redoBytes }
+
 // entryFor returns the entry for a flight, nil if there is to be a slot: the flight
 // is more than a few appended blocks. commitMu and flushMu are held.
 func (f *Feed) entryFor(fl *flight) []byte {
 	d, r, old := &f.redo, &fl.record, &f.journal
-	blocks, bytes := r.length-d.length, r.byteLen-d.byteLen
 	switch {
 	case d.after == 0 || d.after != old.seq || !old.open || f.doubtful:
 		return nil
-	case f.cargo.bits || f.cargo.order: // not only appends
+	case f.cargo.bits || f.cargo.order || f.cargo.due: // not only appends
 		return nil
 	case r.identity != old.identity || r.unfinished || r.key != old.key || !slices.Equal(r.links, old.links):
 		return nil
-	case r.length <= d.length || r.announced != r.length || r.length-f.bitsLen >= bitsEvery:
+	case r.length <= d.length || r.announced != r.length || !d.small(r) || d.full(r):
 		return nil
 	}
-	size := redoHeader + 4*blocks + bytes
-	if blocks > maxEntry || bytes > maxEntry || size > maxEntry || uint64(d.off)+size > redoStart+redoBytes {
-		return nil
-	}
+	size := d.size(r)
 	if f.opts.Durability == AnnounceDurable && len(fl.sigs) != 1 {
 		return nil // the others would be nowhere but in the file, and may be torn there
 	}
@@ -93,7 +102,7 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	b = be.AppendUint32(b, d.n)
 	b = be.AppendUint32(b, uint32(size))
 	b = be.AppendUint32(b, 0)
-	b = be.AppendUint32(b, uint32(blocks))
+	b = be.AppendUint32(b, uint32(r.length-d.length))
 	b = be.AppendUint64(b, d.length)
 	b = append(b, sig.sig[:]...)
 	f.mu.Lock()

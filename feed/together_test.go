@@ -228,3 +228,49 @@ func TestLoneAppendSyncs(t *testing.T) {
 		}
 	})
 }
+
+// TestLatePages: while many append and wait for the disk, only some commits write the
+// bitfield; when they have stopped it holds every block.
+func TestLatePages(t *testing.T) {
+	const callers, each = 8, 100
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		st := store.Memory()
+		disk := storetest.NewFaulty(st)
+		f, err := feed.Open(ctx, disk, durable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for i := range uint64(each) {
+					if _, err := f.Append(ctx, block(i)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(10 * time.Second)
+		writes := map[string]int{}
+		for _, op := range disk.Ops() {
+			if op.Kind == storetest.Write {
+				writes[op.File]++
+			}
+		}
+		if writes["bitfield"] > writes["journal"]/4 {
+			t.Errorf("the bitfield was written %d times in %d commits", writes["bitfield"], writes["journal"])
+		}
+		b, err := st.ReadFile("bitfield")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range callers * each {
+			if b[32+i/8]&(0x80>>(i%8)) == 0 {
+				t.Fatalf("block %d is not marked in the file", i)
+			}
+		}
+	})
+}
