@@ -213,3 +213,32 @@ func TestEntriesFull(t *testing.T) {
 		t.Errorf("the journal has %d bytes", have)
 	}
 }
+
+// TestFullRoomSyncsBits: the slot that comes because the room for entries is full takes
+// the sync of the bitfield along, so that there is no other one soon after.
+func TestFullRoomSyncsBits(t *testing.T) {
+	ctx := context.Background()
+	disk := storetest.NewFaulty(store.Memory())
+	f := open(t, disk, durable)
+	batch := make([][]byte, 16)
+	for i := range batch {
+		batch[i] = make([]byte, 480)
+	}
+	appended := 0
+	for range 1030 { // not yet 2 * 8192 blocks after the first of them
+		if _, err := f.Append(ctx, batch...); err != nil {
+			t.Fatal(err)
+		}
+		appended += len(batch)
+	}
+	syncs := map[string]int{}
+	for _, op := range disk.Ops() {
+		if op.Kind == storetest.Sync {
+			syncs[op.File]++
+		}
+	}
+	// One slot begins the feed, one comes when the room is full.
+	if syncs["bitfield"] != 1 || syncs["data"] != 2 {
+		t.Errorf("%d blocks: the bitfield was synced %d times, the data %d times; want 1 and 2", appended, syncs["bitfield"], syncs["data"])
+	}
+}
