@@ -28,7 +28,8 @@ func leaves(n int) *[]merkle.Node {
 }
 
 // Append adds blocks at the end of the feed and returns the index of the first
-// of them. All of them are signed with one signature. The data is not kept.
+// of them. All of them are signed with one signature, which appends that pile up
+// behind a commit share, as in hypercore 6. The data is not kept.
 //
 // When it returns, the blocks are in memory and can be read; when they are on
 // the disk is said by Options.Durability. With AppendDurable and a canceled
@@ -75,9 +76,7 @@ func (f *Feed) Append(ctx context.Context, blocks ...[]byte) (first uint64, err 
 		return 0, err
 	}
 	if next.crowded {
-		if err := f.relieve(); err != nil {
-			f.fail(err, true) // the blocks are here; the next call will tell
-		}
+		f.relieve()
 	}
 	return first, next.wait.over(ctx)
 }
@@ -155,7 +154,7 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first uint64, next afterAp
 	if f.opts.Durability == AppendDurable {
 		next.wait = f.await(changes)
 	} else {
-		next.crowded = f.crowded()
+		next.crowded = f.crowded(1)
 	}
 	next.dispatch = f.demand || len(f.outbox) > 0
 	return first, next, nil
@@ -190,7 +189,7 @@ func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied b
 	f.hash = merkle.Hash{}
 	switch {
 	case f.draft:
-	case f.opts.Durability == AppendDurable: // one signature for all until the next commit
+	case f.opts.Durability == AppendDurable || f.sigs.piled(): // one signature for all until the next flight
 		f.sigs.move(end)
 	default:
 		f.sigs.add(sigRecord{length: end, hash: f.treeHash(), own: true})

@@ -86,9 +86,7 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 		}
 	}
 	if err == nil {
-		if err := f.relieve(); err != nil {
-			f.fail(err, true)
-		}
+		f.relieve()
 	}
 	return n, err
 }

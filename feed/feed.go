@@ -87,6 +87,7 @@ type Feed struct {
 	newBits   bool   // data bits changed that the journal cannot restore
 	newBlocks bool   // ... of blocks that came with their nodes
 	touched   touched
+	flying    bool // unload runs
 	syncs     []*syncWait
 	joints    []*joint      // appends that are to join the next commit
 	spare     sync.Pool     // of joints. Not one for all feeds: each has its channel, and a feed may be in a bubble of testing/synctest
@@ -108,7 +109,7 @@ type Feed struct {
 	closing  bool
 	closed   chan struct{} // closed when Close has ended; nil before it began
 	closeErr error
-	loops    sync.WaitGroup // the committer
+	loops    sync.WaitGroup // the committer, unload
 	failed   error          // writing failed: read only
 	retry    bool           // ... and may be tried again
 	failedAt time.Time

@@ -10,8 +10,8 @@ const (
 )
 
 // flight is what was pending at one moment, on its way to the files. Writing it
-// is the first half of a commit; when much is pending, whoever changes the feed
-// writes it too, without waiting for a sync. Guarded by flushMu.
+// is the first half of a commit; when much is pending it is written at once, without
+// waiting for a sync. Guarded by flushMu.
 type flight struct {
 	changes uint64 // Feed.changes when it took off
 	record  record // of the journal then
@@ -36,28 +36,64 @@ type cargo struct {
 // touched tells which files have writes that were not synced.
 type touched struct{ data, tree, signatures bool }
 
-// crowded reports whether so much is pending that it has to be written. mu held.
-func (f *Feed) crowded() bool {
-	return f.pend.bytes > maxPendingBytes || f.tree.count > maxPendingNodes || len(f.sigs.recs)-f.sigs.taken > maxPendingSigs
+// crowded reports whether more is pending than the bounds times n. mu held.
+func (f *Feed) crowded(n int) bool {
+	return f.pend.bytes > n*maxPendingBytes || f.tree.count > n*maxPendingNodes || len(f.sigs.recs)-f.sigs.taken > n*maxPendingSigs
 }
 
-// relieve writes what is pending if it is much.
-func (f *Feed) relieve() error {
+// relieve has what is pending written if it is much, by a goroutine of its own, so that
+// whoever changes the feed can go on. If it is twice as much he has to wait. The caller
+// has entered.
+func (f *Feed) relieve() {
 	f.mu.Lock()
-	crowded := f.crowded()
+	much, tooMuch, flying := f.crowded(1), f.crowded(2), f.flying
 	f.mu.Unlock()
-	if !crowded {
-		return nil
+	switch {
+	case !much:
+	case tooMuch:
+		f.unload(2)
+	case !flying:
+		f.unloadBeside()
 	}
+}
+
+// unloadBeside starts the goroutine, unless there is one.
+func (f *Feed) unloadBeside() {
+	if f.enter() != nil {
+		return // the next who waits for it tells
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.flying || f.closing {
+		defer f.leave()
+		return
+	}
+	f.flying = true
+	f.loops.Go(func() {
+		defer f.leave()
+		f.unload(1)
+		f.mu.Lock()
+		f.flying = false
+		f.mu.Unlock()
+	})
+}
+
+// unload writes what is pending until it is not much any more.
+func (f *Feed) unload(n int) {
 	f.flushMu.Lock()
 	defer f.flushMu.Unlock()
-	f.mu.Lock()
-	crowded = f.crowded() // no more, if another was faster
-	f.mu.Unlock()
-	if !crowded {
-		return nil
+	for {
+		f.mu.Lock()
+		crowded := f.crowded(n) && f.failed == nil // no more, if another was faster
+		f.mu.Unlock()
+		if !crowded {
+			return
+		}
+		if err := f.fly(); err != nil {
+			f.fail(err, true) // the blocks are here; the next call tells
+			return
+		}
 	}
-	return f.fly()
 }
 
 // fly writes everything that is pending: data, nodes, signatures. flushMu is held.

@@ -53,6 +53,13 @@ func (l *sigList) add(r sigRecord) {
 	}
 }
 
+// maxPiled is how many appends that are not on their way to the files yet have a
+// signature each. Those that pile up behind them share one, as appends do that
+// hypercore 6 is given while it writes.
+const maxPiled = 16
+
+func (l *sigList) piled() bool { return len(l.recs)-l.taken >= maxPiled }
+
 // move has the next signature be that of a greater length, instead of one each:
 // the appends are concurrent, so they are one batch, as they are in hypercore 6.
 func (l *sigList) move(length uint64) {

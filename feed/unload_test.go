@@ -1,0 +1,141 @@
+package feed_test
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// slowData is a storage whose data file takes no write until it is let go.
+type slowData struct {
+	store.Storage
+	letGo chan struct{}
+}
+
+type slowFile struct {
+	store.File
+	s *slowData
+}
+
+func (s *slowData) Open(name string, create bool) (store.File, error) {
+	f, err := s.Storage.Open(name, create)
+	if err == nil && name == "data" {
+		f = slowFile{f, s}
+	}
+	return f, err
+}
+
+func (f slowFile) WriteAt(p []byte, off int64) (int, error) {
+	<-f.s.letGo
+	return f.File.WriteAt(p, off)
+}
+
+// TestUnload: who appends does not wait for the disk while little is pending, and waits
+// before it is much; nothing is lost.
+func TestUnload(t *testing.T) {
+	const (
+		bound = 8 << 20
+		size  = 512
+		batch = 128 * size
+	)
+	ctx := context.Background()
+	mem := store.Memory()
+	disk := &slowData{mem, make(chan struct{})}
+	f := open(t, disk, feed.Options{})
+	blocks := func(n int) (list [][]byte) {
+		for i := range 128 {
+			list = append(list, bytes.Repeat([]byte{byte(n), byte(i)}, size/2))
+		}
+		return list
+	}
+	appended := 0
+	for ; appended < bound*3/2; appended += batch { // it would hang
+		if _, err := f.Append(ctx, blocks(appended/batch)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var total atomic.Int64
+	total.Store(int64(appended))
+	var more sync.WaitGroup
+	more.Go(func() {
+		for n := appended; n < 4*bound; n += batch {
+			if _, err := f.Append(ctx, blocks(n/batch)...); err != nil {
+				t.Error(err)
+				return
+			}
+			total.Add(batch)
+		}
+	})
+	for total.Load() < 2*bound {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	if n := total.Load(); n > 2*bound+batch {
+		t.Errorf("%d bytes were appended while none could be written", n)
+	}
+	close(disk.letGo)
+	more.Wait()
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	g := open(t, mem.Clone(), feed.Options{ReadOnly: true})
+	if got, want := g.ByteLen(), uint64(total.Load()); got != want || want != 4*bound {
+		t.Fatalf("%d bytes of %d are there after Sync", got, want)
+	}
+	for i := range g.Len() {
+		b, err := g.Local(i)
+		if err != nil || len(b) != size || b[0] != byte(i/128) || b[1] != byte(i%128) {
+			t.Fatalf("block %d: %v, %v", i, b[:min(2, len(b))], err)
+		}
+	}
+}
+
+// TestPiledAppends: appends that pile up while a commit is under way share a signature
+// from the seventeenth on, as those do that hypercore 6 is given while it writes.
+func TestPiledAppends(t *testing.T) {
+	ctx := context.Background()
+	mem := store.Memory()
+	h := &held{Storage: mem, begun: make(chan struct{}), letGo: make(chan struct{})}
+	f := open(t, h, feed.Options{})
+	appendN(t, f, 1)
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.armed.Store(true)
+	appendN(t, f, 1)
+	<-h.begun
+	appendN(t, f, 100)
+	close(h.letGo)
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var signed []int
+	for sigs := file(t, mem, "signatures")[32:]; len(sigs) > 0; sigs = sigs[64:] {
+		if !bytes.Equal(sigs[:64], make([]byte, 64)) {
+			signed = append(signed, 102-len(sigs)/64)
+		}
+	}
+	if len(signed) != 2+16+1 || signed[17] != 17 || signed[18] != 101 {
+		t.Errorf("the blocks %v have a signature", signed)
+	}
+	// A reader takes what only the shared one proves.
+	g := open(t, store.Memory(), feed.Options{Key: f.Key()})
+	for _, i := range []uint64{50, 101, 0} {
+		p, err := f.Proof(ctx, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Apply(ctx, []feed.Proof{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g.Len() != 102 {
+		t.Errorf("the reader has %d blocks", g.Len())
+	}
+}
