@@ -268,11 +268,14 @@ func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) err
 			}
 			at = <-hashed
 		}
-		for i := at; i < min(at+merkle.Lanes, len(blocks)); i++ {
-			left--
-			if len(blocks[i]) > 0 && failed == nil {
-				failed = f.writeAt(dataName, f.files.data, blocks[i], int64(offs[i]))
+		end := min(at+merkle.Lanes, len(blocks))
+		left -= end - at
+		for at < end && failed == nil {
+			b, n := adjoining(blocks[at:end])
+			if len(b) > 0 {
+				failed = f.writeAt(dataName, f.files.data, b, int64(offs[at]))
 			}
+			at += n
 		}
 	}
 	if failed != nil {
@@ -284,6 +287,21 @@ func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) err
 		return f.fail(failed, true)
 	}
 	return nil
+}
+
+// adjoining returns the first n of the blocks as one, as many as lie one behind the
+// other in memory. A file takes one large write faster than many.
+func adjoining(blocks [][]byte) (b []byte, n int) {
+	b = blocks[0]
+	for n = 1; n < len(blocks); n++ {
+		next := blocks[n]
+		end := len(b) + len(next)
+		if len(next) == 0 || end > cap(b) || &b[:end][len(b)] != &next[0] {
+			break
+		}
+		b = b[:end]
+	}
+	return b, n
 }
 
 // TakeOver makes this the feed's writer again after ErrOtherWriter or ErrBehind:

@@ -78,22 +78,27 @@ func (f *Feed) unloadBeside() {
 	})
 }
 
-// unload writes what is pending until it is not much any more.
+// unload writes what is pending until it is not much any more. Between two flights a
+// commit can take its turn.
 func (f *Feed) unload(n int) {
+	for f.unloadOnce(n) {
+	}
+}
+
+func (f *Feed) unloadOnce(n int) (done bool) {
 	f.flushMu.Lock()
 	defer f.flushMu.Unlock()
-	for {
-		f.mu.Lock()
-		crowded := f.crowded(n) && f.failed == nil // no more, if another was faster
-		f.mu.Unlock()
-		if !crowded {
-			return
-		}
-		if err := f.fly(); err != nil {
-			f.fail(err, true) // the blocks are here; the next call tells
-			return
-		}
+	f.mu.Lock()
+	crowded := f.crowded(n) && f.failed == nil // no more, if another was faster
+	f.mu.Unlock()
+	if !crowded {
+		return false
 	}
+	if err := f.fly(); err != nil {
+		f.fail(err, true) // the blocks are here; the next call tells
+		return false
+	}
+	return true
 }
 
 // fly writes everything that is pending: data, nodes, signatures. flushMu is held.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/store"
+	"github.com/go-hypercore/hypercore/store/storetest"
 )
 
 // slowData is a storage whose data file takes no write until it is let go.
@@ -137,5 +138,57 @@ func TestPiledAppends(t *testing.T) {
 	}
 	if g.Len() != 102 {
 		t.Errorf("the reader has %d blocks", g.Len())
+	}
+}
+
+// TestAdjoining: large blocks that lie one behind the other in memory are written as
+// one; what lies elsewhere, or in another order, is not mixed up with them.
+func TestAdjoining(t *testing.T) {
+	ctx := context.Background()
+	mem := store.Memory()
+	disk := storetest.NewFaulty(mem)
+	f := open(t, disk, feed.Options{})
+	const size = 40_000
+	buf := make([]byte, 32*size)
+	for i := range buf {
+		buf[i] = byte(i / size * 7)
+	}
+	var batch [][]byte
+	for i := range 32 {
+		batch = append(batch, buf[i*size:(i+1)*size])
+	}
+	if _, err := f.Append(ctx, batch...); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	writes := 0
+	for _, op := range disk.Ops() {
+		if op.Kind == storetest.Write && op.File == "data" {
+			writes++
+		}
+	}
+	if writes > 4 {
+		t.Errorf("32 blocks in a row took %d writes", writes)
+	}
+	odd := [][]byte{
+		buf[size : 2*size], buf[:size], buf[size : 2*size], nil, buf[2*size : 3*size], buf[2*size : 4*size],
+		bytes.Repeat([]byte{9}, 3*size), buf[4*size : 5*size : 5*size], buf[5*size : 6*size],
+	}
+	if _, err := f.Append(ctx, odd...); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range append(batch, odd...) {
+		if got, err := f.Local(uint64(i)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("block %d: %d bytes, %v; want %d", i, len(got), err, len(want))
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g := open(t, mem, feed.Options{})
+	if r, err := g.Audit(ctx, feed.AuditOptions{}); err != nil || r.Count > 0 || r.Present != 41 {
+		t.Error(r, err)
 	}
 }

@@ -161,7 +161,7 @@ func (w *Writer) Flush() error {
 	blocks := make([][]byte, len(w.ends))
 	from := 0
 	for i, end := range w.ends {
-		blocks[i] = w.buf[from:end:end]
+		blocks[i] = w.buf[from:end]
 		from = end
 	}
 	first, err := w.feed.Append(w.ctx, blocks...)

@@ -71,7 +71,7 @@ func (d dataset) blocks() ([][]byte, error) {
 	}
 	list := make([][]byte, d.Count)
 	for i := range list {
-		list[i] = b[i*d.Block : (i+1)*d.Block : (i+1)*d.Block]
+		list[i] = b[i*d.Block : (i+1)*d.Block]
 	}
 	return list, nil
 }
