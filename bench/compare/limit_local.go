@@ -75,6 +75,9 @@ func (l *limitLocal) Work(_ context.Context, r *request) (figures, error) {
 // preadEach reads random blocks of the first of the feeds among which the data set
 // is divided, as hypercore's pick does.
 func preadEach(r *request) (figures, error) {
+	if err := warm(r.Data.File); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(r.Data.File)
 	if err != nil {
 		return nil, err

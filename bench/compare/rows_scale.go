@@ -35,6 +35,18 @@ func flat() []goal {
 	return []goal{{side: "10m", than: "1k", value: 1 / 1.3}, {side: "10m", than: "100k", value: 1 / 1.3}}
 }
 
+// flatLater are the same when the feed has been read from for a while.
+func flatLater() (goals []goal) {
+	for _, g := range flat() {
+		g.metric = later.name
+		goals = append(goals, g)
+	}
+	return goals
+}
+
+// later is the rate of Get after the first second.
+var later = figure("later blocks/s", "later", 1, false)
+
 func scaleTable() []row {
 	cost := []metric{perSecond, cpuTotal, memOnly}
 	return []row{
@@ -55,10 +67,12 @@ func scaleTable() []row {
 		},
 		{
 			name: "cost-get", title: "get, random, from feeds of 1,000 to 10,000,000 blocks of 32 bytes", kind: onSource, op: "pick",
-			metrics: cost, block: 32, count: tenMillion, limit: 1, long: true,
+			metrics: []metric{perSecond, later, cpuTotal, memOnly}, block: 32, count: tenMillion, limit: 1, long: true,
 			sides: with(lengths(), preads()),
 			// Reading from a large file costs more than from a small one, whoever does it.
-			goals: append(flat(), goal{side: "pread-10m", than: "pread-1k"}, goal{side: "10m", than: "pread-10m"}, goal{side: "1k", than: "pread-1k"}),
+			// The first second after Open is the row; what the feed has learned by then is
+			// there for the next one.
+			goals: append(append(flat(), flatLater()...), goal{side: "pread-10m", than: "pread-1k"}, goal{side: "10m", than: "pread-10m"}, goal{side: "1k", than: "pread-1k"}),
 		},
 		{
 			name: "cost-replicate", title: "replicate whole feeds of 1,000 to 10,000,000 blocks of 32 bytes", kind: transfer, rounds: 3,
