@@ -76,7 +76,7 @@ func (f *Feed) Append(ctx context.Context, blocks ...[]byte) (first uint64, err 
 		return 0, err
 	}
 	if next.crowded {
-		f.relieve()
+		f.relieve(ctx)
 	}
 	return first, next.wait.over(ctx)
 }
@@ -290,7 +290,8 @@ func (f *Feed) writeBlocks(nodes []merkle.Node, blocks [][]byte, off uint64) err
 }
 
 // adjoining returns the first n of the blocks as one, as many as lie one behind the
-// other in memory. A file takes one large write faster than many.
+// other in memory: then the capacity of the one before reaches over the next. A file
+// takes one large write faster than many.
 func adjoining(blocks [][]byte) (b []byte, n int) {
 	b = blocks[0]
 	for n = 1; n < len(blocks); n++ {

@@ -86,7 +86,7 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 		}
 	}
 	if err == nil {
-		f.relieve()
+		f.relieve(ctx)
 	}
 	return n, err
 }

@@ -244,6 +244,11 @@ func (f *Feed) commit(final bool) error {
 		return err
 	}
 	// The commit point: the length counts.
+	return f.land(fl, load, final, start)
+}
+
+// land is what comes after the commit point, 4 and 5 in the order of the flight.
+func (f *Feed) land(fl *flight, load cargo, final bool, start time.Time) error {
 	if !fl.after {
 		if err := f.commitBits(fl.record, load, final); err != nil { // 4
 			return err
@@ -252,11 +257,13 @@ func (f *Feed) commit(final bool) error {
 	if final {
 		f.dropEntries()
 	}
+	// Waiters are told before pages are written that Open does not need: then they are
+	// back with the next blocks when this goroutine is.
 	f.report(fl, start) // 5
-	if !fl.after {
+	if !fl.after || fl.late && !f.takeLate(fl, &load) {
 		return nil
 	}
-	return f.commitLate(fl, load)
+	return f.commitBits(fl.record, load, false)
 }
 
 // commitSmall is commit for a flight that has an entry in the journal. Where that is
@@ -285,26 +292,7 @@ func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 		f.putBack(load)
 		return err
 	}
-	if f.opts.Durability == AnnounceDurable {
-		if err := f.commitBits(fl.record, load, false); err != nil { // 4
-			return err
-		}
-		f.report(fl, start) // 5
-		return nil
-	}
-	// Waiters are told before the pages are written, which Open does not need: then
-	// they are back with the next blocks when this goroutine is.
-	f.report(fl, start) // 5
-	return f.commitLate(fl, load)
-}
-
-// commitLate is step 4 after step 5. Pages that are late are left for another commit
-// if the feed is busy.
-func (f *Feed) commitLate(fl *flight, load cargo) error {
-	if fl.late && !f.takeLate(fl, &load) {
-		return nil
-	}
-	return f.commitBits(fl.record, load, false)
+	return f.land(fl, load, false, start)
 }
 
 // stuck returns the failure after which nothing is written any more.
@@ -360,7 +348,6 @@ func (f *Feed) putBack(load cargo) {
 	f.cargo.pages = append(load.pages, f.cargo.pages...) // the later image wins
 	f.cargo.bits = f.cargo.bits || load.bits
 	f.cargo.order = f.cargo.order || load.order
-	f.cargo.due = f.cargo.due || load.due
 }
 
 // sync is step 2: what was written before is durable when it returns.

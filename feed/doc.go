@@ -18,8 +18,8 @@
 // There is one way to the disk: what is appended, downloaded or recovered is
 // pending in memory, a flight writes all of it, and a commit makes it durable and
 // then counts it. When much is pending a flight sets out beside whoever changes the
-// feed, who waits only if it is twice as much. Commit points and what a crash leaves at each are written down
-// at [Feed.commit], in commit.go.
+// feed, who waits only if it is twice as much. Commit points and what a crash leaves
+// at each are written down at [Feed.commit], in commit.go.
 //
 // # Files
 //

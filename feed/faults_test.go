@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -216,57 +215,29 @@ func TestSyncFails(t *testing.T) {
 	}
 }
 
-// held is a storage on which one sync of the journal waits until it is let go.
-type held struct {
-	store.Storage
-	begun, letGo chan struct{}
-	armed        atomic.Bool
-}
-
-type heldFile struct {
-	store.File
-	h *held
-}
-
-func (h *held) Open(name string, create bool) (store.File, error) {
-	f, err := h.Storage.Open(name, create)
-	if err == nil && name == "journal" {
-		f = heldFile{f, h}
-	}
-	return f, err
-}
-
-func (f heldFile) Sync() error {
-	if f.h.armed.CompareAndSwap(true, false) {
-		close(f.h.begun)
-		<-f.h.letGo
-	}
-	return f.File.Sync()
-}
-
 // TestFailureStays: a commit that began before a write failed makes its blocks durable, but does
 // not say that the disk is well again; a Sync after it does.
 func TestFailureStays(t *testing.T) {
 	ctx := context.Background()
-	h := &held{Storage: store.Memory(), begun: make(chan struct{}), letGo: make(chan struct{})}
+	h := storetest.NewHeld(store.Memory(), "journal", storetest.Sync)
 	disk := storetest.NewFaulty(h)
 	f := open(t, disk, feed.Options{})
 	appendN(t, f, 1)
 	if err := f.Sync(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.armed.Store(true)
+	h.Hold()
 	// Too much for an entry in the journal, beside whose sync the data are written.
 	if _, err := f.Append(ctx, make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	<-h.begun
+	<-h.Begun()
 	disk.Fail(storetest.Fault{Nth: 1, File: "data", Kinds: []storetest.Kind{storetest.Write}, Err: errDisk})
 	if _, err := f.Append(ctx, make([]byte, 1<<20)); !errors.Is(err, errDisk) {
 		t.Fatal("the write failed, Append says", err)
 	}
 	news := f.Watch(ctx)
-	close(h.letGo)
+	h.LetGo()
 	for e := range news {
 		if s, ok := e.(feed.Synced); ok && s.Length == 2 {
 			break

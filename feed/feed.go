@@ -87,7 +87,7 @@ type Feed struct {
 	newBits   bool   // data bits changed that the journal cannot restore
 	newBlocks bool   // ... of blocks that came with their nodes
 	touched   touched
-	flying    bool // unload runs
+	unloading chan struct{} // closed when the flight of unload has ended; nil: there is none
 	syncs     []*syncWait
 	joints    []*joint      // appends that are to join the next commit
 	spare     sync.Pool     // of joints. Not one for all feeds: each has its channel, and a feed may be in a bubble of testing/synctest

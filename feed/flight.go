@@ -1,8 +1,13 @@
 package feed
 
-import "github.com/go-hypercore/hypercore/feed/bitfield"
+import (
+	"context"
 
-// Bounds of what may be pending: memory, and the time the next commit takes.
+	"github.com/go-hypercore/hypercore/feed/bitfield"
+)
+
+// What may be pending before a flight sets out: memory, and the time the next commit
+// takes. With twice as much, those who change the feed wait for it.
 const (
 	maxPendingBytes = 8 << 20
 	maxPendingNodes = 1 << 16
@@ -42,63 +47,60 @@ func (f *Feed) crowded(n int) bool {
 }
 
 // relieve has what is pending written if it is much, by a goroutine of its own, so that
-// whoever changes the feed can go on. If it is twice as much he has to wait. The caller
-// has entered.
-func (f *Feed) relieve() {
-	f.mu.Lock()
-	much, tooMuch, flying := f.crowded(1), f.crowded(2), f.flying
-	f.mu.Unlock()
-	switch {
-	case !much:
-	case tooMuch:
-		f.unload(2)
-	case !flying:
-		f.unloadBeside()
+// whoever changes the feed can go on. He waits only if it is twice as much.
+func (f *Feed) relieve(ctx context.Context) {
+	for {
+		done, tooMuch := f.unload()
+		if !tooMuch {
+			return
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// unloadBeside starts the goroutine, unless there is one.
-func (f *Feed) unloadBeside() {
-	if f.enter() != nil {
-		return // the next who waits for it tells
-	}
+// unload sees to it that a flight is under way if much is pending. It returns what is
+// closed when that has ended, and whether to wait for it.
+func (f *Feed) unload() (done chan struct{}, tooMuch bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.flying || f.closing {
-		defer f.leave()
-		return
+	if !f.crowded(1) || f.failed != nil || f.closing {
+		return nil, false
 	}
-	f.flying = true
-	f.loops.Go(func() {
-		defer f.leave()
-		f.unload(1)
-		f.mu.Lock()
-		f.flying = false
-		f.mu.Unlock()
-	})
+	if f.unloading == nil {
+		f.unloading = make(chan struct{})
+		f.loops.Go(f.unloader)
+	}
+	return f.unloading, f.crowded(2)
 }
 
-// unload writes what is pending until it is not much any more. Between two flights a
-// commit can take its turn.
-func (f *Feed) unload(n int) {
-	for f.unloadOnce(n) {
+func (f *Feed) unloader() {
+	if f.enter() == nil {
+		if err := f.flyCrowded(); err != nil {
+			f.fail(err, true) // the blocks are here; the next call tells
+		}
+		f.leave()
 	}
+	f.mu.Lock()
+	close(f.unloading)
+	f.unloading = nil
+	f.mu.Unlock()
 }
 
-func (f *Feed) unloadOnce(n int) (done bool) {
+// flyCrowded is fly, unless another was faster.
+func (f *Feed) flyCrowded() error {
 	f.flushMu.Lock()
 	defer f.flushMu.Unlock()
 	f.mu.Lock()
-	crowded := f.crowded(n) && f.failed == nil // no more, if another was faster
+	crowded := f.crowded(1)
 	f.mu.Unlock()
 	if !crowded {
-		return false
+		return nil
 	}
-	if err := f.fly(); err != nil {
-		f.fail(err, true) // the blocks are here; the next call tells
-		return false
-	}
-	return true
+	return f.fly()
 }
 
 // fly writes everything that is pending: data, nodes, signatures. flushMu is held.
@@ -151,7 +153,7 @@ func (f *Feed) board(what boarding) (*flight, error) {
 		f.cargo.order = f.cargo.order || f.newBlocks
 		f.newBits, f.newBlocks = false, false
 		c := &f.cargo
-		c.due = c.due || f.bitsDue(&fl.record)
+		c.due = f.bitsDue(&fl.record)
 		fl.after = what == boardCommit && f.opts.Durability != AnnounceDurable && !c.bits && !c.order && len(c.pages) == 0
 		if fl.late = fl.after && !c.due && c.owed < lateFlights; !fl.late {
 			c.pages = takePages(c.pages, f.image)
@@ -173,8 +175,8 @@ func (f *Feed) board(what boarding) (*flight, error) {
 }
 
 // takeLate makes the images of the changed pages for a flight that was late and has
-// landed. If more has changed since, the pages would promise it: then they are
-// owed. So they are if more is going to change at once: each page costs a write.
+// landed. If more has changed since, the pages would promise it, and if somebody is
+// about to change more they can wait for him: then they are owed to a later commit.
 func (f *Feed) takeLate(fl *flight, load *cargo) (ok bool) {
 	f.flushMu.Lock()
 	defer f.flushMu.Unlock()

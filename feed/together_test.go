@@ -94,16 +94,16 @@ func TestTogether(t *testing.T) {
 // are all the same, and they are not lost.
 func TestTogetherCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &held{Storage: store.Memory(), begun: make(chan struct{}), letGo: make(chan struct{})}
+		h := storetest.NewHeld(store.Memory(), "journal", storetest.Sync)
 		f := open(t, h, durable)
 		appendN(t, f, 1)
-		h.armed.Store(true)
+		h.Hold()
 		slow := make(chan error, 1)
 		go func() {
 			_, err := f.Append(context.Background(), []byte("slow"))
 			slow <- err
 		}()
-		<-h.begun
+		<-h.Begun()
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {
 			synctest.Wait() // until the other one waits for the disk
@@ -116,7 +116,7 @@ func TestTogetherCanceled(t *testing.T) {
 		if b, err := f.Local(2); err != nil || string(b) != "given up" {
 			t.Errorf("block 2 is %q, %v", b, err)
 		}
-		close(h.letGo)
+		h.LetGo()
 		if err := <-slow; err != nil {
 			t.Error(err)
 		}
@@ -132,21 +132,21 @@ func TestTogetherCanceled(t *testing.T) {
 func TestTogetherRefused(t *testing.T) {
 	for _, name := range []string{"failed", "closed"} {
 		t.Run(name, func(t *testing.T) {
-			h := &held{Storage: store.Memory(), begun: make(chan struct{}), letGo: make(chan struct{})}
+			h := storetest.NewHeld(store.Memory(), "journal", storetest.Sync)
 			disk := storetest.NewFaulty(h)
 			f, err := feed.Open(context.Background(), disk, durable)
 			if err != nil {
 				t.Fatal(err)
 			}
 			appendN(t, f, 1)
-			h.armed.Store(true)
+			h.Hold()
 			errs := make(chan error, 9)
 			try := func() {
 				_, err := f.Append(context.Background(), []byte("x"))
 				errs <- err
 			}
 			go try()
-			<-h.begun
+			<-h.Begun()
 			want := feed.ErrClosed
 			if name == "failed" {
 				want = errDisk
@@ -159,7 +159,7 @@ func TestTogetherRefused(t *testing.T) {
 			if name == "closed" {
 				go func() { closed <- f.Close() }()
 			}
-			close(h.letGo)
+			h.LetGo()
 			refused := 0
 			for range 9 {
 				if err := <-errs; err != nil {
@@ -253,7 +253,7 @@ func TestLatePages(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // of the bubble: until the feed is at rest
 		writes := map[string]int{}
 		for _, op := range disk.Ops() {
 			if op.Kind == storetest.Write {

@@ -3,8 +3,6 @@ package feed_test
 import (
 	"bytes"
 	"context"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,32 +11,8 @@ import (
 	"github.com/go-hypercore/hypercore/store/storetest"
 )
 
-// slowData is a storage whose data file takes no write until it is let go.
-type slowData struct {
-	store.Storage
-	letGo chan struct{}
-}
-
-type slowFile struct {
-	store.File
-	s *slowData
-}
-
-func (s *slowData) Open(name string, create bool) (store.File, error) {
-	f, err := s.Storage.Open(name, create)
-	if err == nil && name == "data" {
-		f = slowFile{f, s}
-	}
-	return f, err
-}
-
-func (f slowFile) WriteAt(p []byte, off int64) (int, error) {
-	<-f.s.letGo
-	return f.File.WriteAt(p, off)
-}
-
 // TestUnload: who appends does not wait for the disk while little is pending, and waits
-// before it is much; nothing is lost.
+// before it is much, no longer than his context; nothing is lost.
 func TestUnload(t *testing.T) {
 	const (
 		bound = 8 << 20
@@ -47,47 +21,38 @@ func TestUnload(t *testing.T) {
 	)
 	ctx := context.Background()
 	mem := store.Memory()
-	disk := &slowData{mem, make(chan struct{})}
+	disk := storetest.NewHeld(mem, "data", storetest.Write)
+	disk.Hold()
 	f := open(t, disk, feed.Options{})
-	blocks := func(n int) (list [][]byte) {
+	appendMore := func(ctx context.Context) {
+		t.Helper()
+		n := f.Len() / 128
+		var blocks [][]byte
 		for i := range 128 {
-			list = append(list, bytes.Repeat([]byte{byte(n), byte(i)}, size/2))
+			blocks = append(blocks, bytes.Repeat([]byte{byte(n), byte(i)}, size/2))
 		}
-		return list
-	}
-	appended := 0
-	for ; appended < bound*3/2; appended += batch { // it would hang
-		if _, err := f.Append(ctx, blocks(appended/batch)...); err != nil {
+		if _, err := f.Append(ctx, blocks...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var total atomic.Int64
-	total.Store(int64(appended))
-	var more sync.WaitGroup
-	more.Go(func() {
-		for n := appended; n < 4*bound; n += batch {
-			if _, err := f.Append(ctx, blocks(n/batch)...); err != nil {
-				t.Error(err)
-				return
-			}
-			total.Add(batch)
-		}
-	})
-	for total.Load() < 2*bound {
-		time.Sleep(time.Millisecond)
+	for f.ByteLen() < 2*bound {
+		appendMore(ctx) // it would hang
 	}
-	time.Sleep(50 * time.Millisecond)
-	if n := total.Load(); n > 2*bound+batch {
-		t.Errorf("%d bytes were appended while none could be written", n)
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if appendMore(short); short.Err() == nil {
+		t.Errorf("%d bytes were appended while none could be written", f.ByteLen())
 	}
-	close(disk.letGo)
-	more.Wait()
+	disk.LetGo()
+	for f.ByteLen() < 4*bound {
+		appendMore(ctx)
+	}
 	if err := f.Sync(ctx); err != nil {
 		t.Fatal(err)
 	}
 	g := open(t, mem.Clone(), feed.Options{ReadOnly: true})
-	if got, want := g.ByteLen(), uint64(total.Load()); got != want || want != 4*bound {
-		t.Fatalf("%d bytes of %d are there after Sync", got, want)
+	if g.ByteLen() != 4*bound {
+		t.Fatalf("%d bytes are there after Sync", g.ByteLen())
 	}
 	for i := range g.Len() {
 		b, err := g.Local(i)
@@ -102,17 +67,17 @@ func TestUnload(t *testing.T) {
 func TestPiledAppends(t *testing.T) {
 	ctx := context.Background()
 	mem := store.Memory()
-	h := &held{Storage: mem, begun: make(chan struct{}), letGo: make(chan struct{})}
+	h := storetest.NewHeld(mem, "journal", storetest.Sync)
 	f := open(t, h, feed.Options{})
 	appendN(t, f, 1)
 	if err := f.Sync(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.armed.Store(true)
+	h.Hold()
 	appendN(t, f, 1)
-	<-h.begun
+	<-h.Begun()
 	appendN(t, f, 100)
-	close(h.letGo)
+	h.LetGo()
 	if err := f.Sync(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -68,14 +68,14 @@ func memory(name string) int64 {
 }
 
 // warm reads files, so that they are in the page cache: for rows that are about what
-// reading costs, not about the disk. Of what is not a file it reads nothing.
+// reading costs, not about the disk.
 func warm(paths ...string) error {
 	for _, path := range paths {
 		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(io.Discard, struct{ io.Reader }{f})
+		_, err = io.Copy(io.Discard, f)
 		f.Close()
 		if err != nil {
 			return err

@@ -69,7 +69,7 @@ func (d dataset) blocks() ([][]byte, error) {
 	if int64(len(b)) != d.bytes() {
 		return nil, fmt.Errorf("%s: %d bytes, expected %d", d.File, len(b), d.bytes())
 	}
-	list := make([][]byte, d.Count)
+	list := make([][]byte, d.Count) // one behind the other in memory, as a feed.Writer has them
 	for i := range list {
 		list[i] = b[i*d.Block : (i+1)*d.Block]
 	}

@@ -138,11 +138,11 @@ func (h *hypercoreSide) pick(ctx context.Context, r *request) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	more, time, err := get()
+	more, moreSeconds, err := get()
 	if err != nil {
 		return nil, err
 	}
-	return figures{"seconds": seconds, "blocks": float64(n), "bytes": float64(n * r.Data.Block), "later": float64(more) / time}, nil
+	return figures{"seconds": seconds, "blocks": float64(n), "bytes": float64(n * r.Data.Block), "later": float64(more) / moreSeconds}, nil
 }
 
 // idle seeds all feeds and looks at what that holds when nothing happens.

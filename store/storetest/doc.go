@@ -6,6 +6,7 @@
 //     form, and makes chosen ones fail: unapplied (nothing happened), applied (it
 //     happened, yet the caller sees an error), short (a part of a write
 //     happened), or because the disk is full.
+//   - [Held] wraps a Storage and holds up one operation.
 //   - [Crash] records all operations and produces what is left on the disk when
 //     the power fails at any of them: unsynced operations lost, kept, reordered or
 //     torn at sectors of 512 bytes.
