@@ -83,7 +83,7 @@ func (f *Feed) forget(start, end uint64) (holes []hole, next uint64, err error) 
 		if !ok || from >= end {
 			return holes, end, nil
 		}
-		start = min(end, f.image.Data.NextClear(from))
+		start = f.image.Data.RunEnd(from, end)
 		off, err := f.offset(from)
 		if err != nil {
 			return holes, start, err

@@ -220,7 +220,7 @@ func (f *Feed) Has(i uint64) bool {
 func (f *Feed) HasRange(start, end uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return start >= end || f.image.Data.NextClear(start) >= end
+	return f.image.Data.RunEnd(start, end) >= end
 }
 
 // Downloaded returns how many of the blocks start to end-1 are here; end 0 means

@@ -104,8 +104,8 @@ type extent struct {
 // about maxBytes, at least one. mu held.
 func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, error) {
 	e := extent{sizes: sizes}
-	missing := f.image.Data.NextClear(start)
-	if missing == start {
+	end = f.image.Data.RunEnd(start, end)
+	if end <= start {
 		return e, fmt.Errorf("%w: block %d", ErrNotLocal, start)
 	}
 	off, err := f.offset(start)
@@ -114,7 +114,7 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 	}
 	e.off = off
 	i := start
-	for end = min(end, missing); i < end; i++ {
+	for ; i < end; i++ {
 		size, err := f.sizeOf(i)
 		if err != nil {
 			return e, err

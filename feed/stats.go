@@ -60,7 +60,7 @@ func (f *Feed) DownloadedBytes(ctx context.Context, start, end uint64) (bytes ui
 		end = n
 	}
 	f.mu.Lock()
-	if n := f.acc.Len(); start == 0 && end == n && f.image.Data.NextClear(0) >= n {
+	if n := f.acc.Len(); start == 0 && end == n && f.image.Data.RunEnd(0, n) == n {
 		defer f.mu.Unlock()
 		return f.acc.ByteLen(), nil // all of it, whether or not the feed is parked
 	}
@@ -79,7 +79,7 @@ func (f *Feed) DownloadedBytes(ctx context.Context, start, end uint64) (bytes ui
 			f.mu.Unlock()
 			break
 		}
-		start = min(end, f.image.Data.NextClear(from))
+		start = f.image.Data.RunEnd(from, end)
 		n, err := f.span(from, start)
 		f.mu.Unlock()
 		if err != nil {

@@ -114,6 +114,10 @@ func TestRandom(t *testing.T) {
 				if got := b.NextClear(i); got != want {
 					t.Fatalf("seed %d op %d: NextClear(%d) = %d, want %d", seed, op, i, got, want)
 				}
+				end := near(r, 1<<30)
+				if got, want := b.RunEnd(i, end), max(i, min(want, end)); got != want {
+					t.Fatalf("seed %d op %d: RunEnd(%d, %d) = %d, want %d", seed, op, i, end, got, want)
+				}
 			case 6:
 				start, n := i&^7, uint64(r.IntN(2500))*8
 				if got, want := b.Bytes([]byte{1}, start, n), m.bytes(start, n); !bytes.Equal(got[1:], want) {

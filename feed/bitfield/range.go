@@ -196,15 +196,21 @@ func nextSet(n *node, level int, from uint64) (uint64, bool) {
 }
 
 // NextClear returns the first clear bit at from or after it.
-func (b *Bits) NextClear(from uint64) uint64 {
-	if b.level == 0 || from>>span(b.level) != 0 {
+func (b *Bits) NextClear(from uint64) uint64 { return b.RunEnd(from, ^uint64(0)) }
+
+// RunEnd returns the first clear bit at from or after it, at most end: from, if from
+// is clear or not below end. It looks no further than end, which NextClear may do by
+// millions of bits.
+func (b *Bits) RunEnd(from, end uint64) uint64 {
+	if b.level == 0 || from>>span(b.level) != 0 || from >= end {
 		return from
 	}
-	return nextClear(b.root, b.level, from)
+	return min(end, nextClear(b.root, b.level, from, end))
 }
 
-// nextClear returns the number of bits below n if all from from on are set.
-func nextClear(n *node, level int, from uint64) uint64 {
+// nextClear returns the first clear bit below n at from or after it; if there is
+// none, or none below end, something from end or the number of bits below n on.
+func nextClear(n *node, level int, from, end uint64) uint64 {
 	if n == nil {
 		return from
 	}
@@ -212,11 +218,11 @@ func nextClear(n *node, level int, from uint64) uint64 {
 		return 1 << span(level)
 	}
 	sub := span(level - 1)
-	for k := from >> sub; k < fan; k++ {
+	for k := from >> sub; k < fan && k<<sub < end; k++ {
 		base := k << sub
 		lo := max(from, base) - base
 		if level > 1 {
-			if i := nextClear(n.nodes[k], level-1, lo); i < 1<<sub {
+			if i := nextClear(n.nodes[k], level-1, lo, end-base); i < 1<<sub {
 				return base + i
 			}
 			continue
