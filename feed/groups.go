@@ -2,6 +2,7 @@ package feed
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -13,6 +14,8 @@ import (
 // group is kept in 16 bytes, once all its blocks are here: then their sizes are
 // those that were verified and do not change any more. Sixteen neighbours are looked
 // up with one read: 80 KiB cost a few times what 5 do, and the way to them is the same.
+// Of 512 groups whose blocks all have one size the first is enough: then what a Get
+// needs of a feed of millions of records, or of a file in pieces, is in the nearest cache.
 const (
 	groupBlocks = 64
 	pageGroups  = 512 // groups in a page, 8 KiB: 32,768 blocks
@@ -25,6 +28,9 @@ const (
 	// maxGroupPages bounds what a feed keeps: 4 MiB, for 16 million blocks. When
 	// there are more the oldest page goes.
 	maxGroupPages = 512
+	// maxEvenPages bounds those of which one group is all that is kept: a few
+	// hundred KiB, for 500 million blocks.
+	maxEvenPages = 1 << 14
 )
 
 // group is what is known of 64 blocks that are all here.
@@ -42,48 +48,98 @@ const (
 	groupEven              // all blocks have the same size
 )
 
+// place returns where block i of the group begins, which is even.
+func (x group) place(i uint64) uint64 { return x.off + i%groupBlocks*uint64(x.size) }
+
+// groupPage is the groups of 32,768 blocks.
+type groupPage struct {
+	groups [pageGroups]group
+	known  int
+}
+
+// even returns the first group of the page, if all are known and all blocks have one
+// size.
+func (p *groupPage) even() (first group, ok bool) {
+	first = p.groups[0]
+	if p.known < pageGroups {
+		return first, false
+	}
+	for _, x := range p.groups {
+		if x.kind != groupEven || x.size != first.size {
+			return first, false
+		}
+	}
+	return first, true
+}
+
 // groups is the pages by number. Guarded by Feed.mu.
 type groups struct {
-	pages map[uint64]*[pageGroups]group
-	order []uint64 // of their making
+	pages map[uint64]*groupPage
+	order []uint64         // of their making
+	evens map[uint64]group // the first groups of pages whose blocks all have one size
 }
 
-// of returns what is known of the group of block i; nil: nothing.
-func (g *groups) of(i uint64) *group {
-	if len(g.pages) == 0 {
-		return nil
-	}
+// of returns what is known of the group of block i.
+func (g *groups) of(i uint64) (x group, known bool) {
 	n := i / groupBlocks
-	p := g.pages[n/pageGroups]
-	if p == nil || p[n%pageGroups].kind == groupUnknown {
-		return nil
+	if x, ok := g.evens[n/pageGroups]; ok {
+		x.off += n % pageGroups * groupBlocks * uint64(x.size)
+		return x, true
 	}
-	return &p[n%pageGroups]
+	if p := g.pages[n/pageGroups]; p != nil {
+		x = p.groups[n%pageGroups]
+	}
+	return x, x.kind != groupUnknown
 }
 
+// set keeps what was learned of the group of block i, of which nothing is known.
 func (g *groups) set(i uint64, x group) {
 	n := i / groupBlocks
-	p := g.pages[n/pageGroups]
+	k := n / pageGroups
+	p := g.pages[k]
 	if p == nil {
 		if len(g.order) >= maxGroupPages {
 			delete(g.pages, g.order[0])
 			g.order = g.order[1:]
 		}
 		if g.pages == nil {
-			g.pages = map[uint64]*[pageGroups]group{}
+			g.pages = map[uint64]*groupPage{}
 		}
-		p = new([pageGroups]group)
-		g.pages[n/pageGroups] = p
-		g.order = append(g.order, n/pageGroups)
+		p = new(groupPage)
+		g.pages[k] = p
+		g.order = append(g.order, k)
 	}
-	p[n%pageGroups] = x
+	p.groups[n%pageGroups] = x
+	p.known++
+	if first, ok := p.even(); ok {
+		g.fold(k, first)
+	}
+}
+
+// fold keeps the first group of page k in place of the page.
+func (g *groups) fold(k uint64, first group) {
+	delete(g.pages, k)
+	g.order = slices.DeleteFunc(g.order, func(o uint64) bool { return o == k })
+	if g.evens == nil {
+		g.evens = map[uint64]group{}
+	}
+	for o := range g.evens {
+		if len(g.evens) < maxEvenPages {
+			break
+		}
+		delete(g.evens, o)
+	}
+	g.evens[k] = first
 }
 
 // learn keeps what the cached tree says of the group of block i, which begins at
 // byte off, if all of the group is here. mu held.
 func (f *Feed) learn(i, off uint64) {
 	first := i &^ (groupBlocks - 1)
-	if f.acc.Len() < minGrouped || f.groups.of(i) != nil || f.image.Data.Word(first) != ^uint64(0) {
+	if f.acc.Len() < minGrouped {
+		return
+	}
+	if _, known := f.groups.of(i); known || f.image.Data.Word(first) != ^uint64(0) {
 		return
 	}
 	k, _ := locate(2 * first)
@@ -162,19 +218,22 @@ func (f *Feed) learnStrip(i uint64) bool {
 		return false
 	}
 	for g, x := range list {
-		f.groups.set(first+uint64(g)*groupBlocks, x)
+		i := first + uint64(g)*groupBlocks
+		if _, known := f.groups.of(i); !known {
+			f.groups.set(i, x)
+		}
 	}
 	return true
 }
 
 // grouped returns where block i begins, if its group is known. mu held.
 func (f *Feed) grouped(i uint64) (off uint64, ok bool) {
-	x := f.groups.of(i)
-	if x == nil {
+	x, ok := f.groups.of(i)
+	if !ok {
 		return 0, false
 	}
 	if x.kind == groupEven {
-		return x.off + i%groupBlocks*uint64(x.size), true
+		return x.place(i), true
 	}
 	var buf [merkle.MaxRoots]uint64
 	off = x.off

@@ -15,14 +15,23 @@ import (
 // again and again, whether the blocks around it have its size or not, before and
 // after some were cleared and while more are appended.
 func TestGetLong(t *testing.T) {
+	for name, size := range map[string]func(i uint64) int{
+		"mixed": func(i uint64) int {
+			if i/1000%3 == 1 {
+				return 8 + int(i*i%23) // a stretch of mixed sizes
+			}
+			return 8 + int(i/5000)
+		},
+		"even":         func(uint64) int { return 11 },
+		"even in part": func(i uint64) int { return 9 + int(i/32768) },
+	} {
+		t.Run(name, func(t *testing.T) { getLong(t, size) })
+	}
+}
+
+func getLong(t *testing.T, size func(i uint64) int) {
 	const n = 80_000
 	ctx := context.Background()
-	size := func(i uint64) int {
-		if i/1000%3 == 1 {
-			return 8 + int(i*i%23) // a stretch of mixed sizes
-		}
-		return 8 + int(i/5000)
-	}
 	f := open(t, store.Memory(), feed.Options{Durability: feed.NoSync})
 	grow := func(to uint64) {
 		t.Helper()

@@ -42,7 +42,7 @@ func (f *Feed) BlockSize(i uint64) (uint64, error) {
 }
 
 func (f *Feed) sizeOf(i uint64) (uint64, error) {
-	if x := f.groups.of(i); x != nil && x.kind == groupEven {
+	if x, ok := f.groups.of(i); ok && x.kind == groupEven {
 		return uint64(x.size), nil
 	}
 	if i < MaxLength {
@@ -67,7 +67,7 @@ func (f *Feed) offset(i uint64) (uint64, error) {
 	if off, ok := f.grouped(i); ok {
 		return off, nil
 	}
-	if f.groups.of(i) == nil && f.learnStrip(i) {
+	if f.learnStrip(i) {
 		if off, ok := f.grouped(i); ok {
 			return off, nil
 		}
