@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// ballast fills the page cache before each run (--full-cache), as it is on a
+// ballast fills the page cache before each run (row.fill, --full-cache), as it is on a
 // machine that has been up for a while. In a virtual machine memory that is free
 // may have been given back to the host, and whoever writes the first file after
 // that pays for every page of it: five times what the write costs, at one run and
@@ -27,7 +27,7 @@ const cacheRest = 256 * mib
 func newBallast(dir string) (*ballast, error) {
 	size := memory("MemTotal")
 	if size == 0 {
-		return nil, errors.New("--full-cache: this system does not tell its memory")
+		return nil, errors.New("the page cache cannot be filled: this system does not tell its memory")
 	}
 	f, err := os.Create(filepath.Join(dir, "ballast"))
 	if err != nil {
@@ -40,11 +40,8 @@ func newBallast(dir string) (*ballast, error) {
 	return &ballast{f: f, size: size}, nil
 }
 
-// fill reads the ballast until little memory is free. nil: it does nothing.
+// fill reads the ballast until little memory is free.
 func (b *ballast) fill(ctx context.Context) error {
-	if b == nil {
-		return nil
-	}
 	buf := make([]byte, 1*mib)
 	for n := int64(0); n < 2*b.size && ctx.Err() == nil; n += 32 * mib {
 		if memory("MemFree") < cacheRest {

@@ -27,6 +27,13 @@
 // Durability differs between systems and is stated per side: what has happened
 // to the bytes when the clock stops.
 //
+// Where memory has been free for a while in a virtual machine, the host may have
+// taken it back, and who writes a file into it pays for each page: more than the
+// fastest of the sides need for everything else. On a machine that has been up for a
+// while the page cache is full and its pages go round. So it is filled before each
+// run of the rows that write or read as fast as memory takes it, which the report
+// says; --quick leaves it as it is.
+//
 // # Parts
 //
 //	main.go    flags            rows.go   the rows, their sides, their goals

@@ -23,6 +23,7 @@ type rowReport struct {
 	Name   string       `json:"name"`
 	Title  string       `json:"title"`
 	Rounds int          `json:"rounds"`
+	Filled bool         `json:"pageCacheFilled"` // before each run
 	Sides  []sideReport `json:"systems"`
 	Goals  []goalReport `json:"goals"`
 	metric []string
@@ -51,7 +52,7 @@ type goalReport struct {
 
 func (r *report) add(res *result) {
 	rw := res.row
-	out := rowReport{Name: rw.name, Title: rw.title, Rounds: res.rounds}
+	out := rowReport{Name: rw.name, Title: rw.title, Rounds: res.rounds, Filled: res.filled}
 	for _, m := range rw.metrics {
 		out.metric = append(out.metric, m.name)
 	}
@@ -144,7 +145,11 @@ func (r *report) text(w io.Writer) error {
 }
 
 func (rw *rowReport) text(w io.Writer) error {
-	fmt.Fprintf(w, "\n%s: %s, %d rounds\n", rw.Name, rw.Title, rw.Rounds)
+	fmt.Fprintf(w, "\n%s: %s, %d rounds", rw.Name, rw.Title, rw.Rounds)
+	if rw.Filled {
+		fmt.Fprint(w, ", page cache filled before each run")
+	}
+	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	used := map[string]bool{}
 	for _, s := range rw.Sides {

@@ -30,6 +30,9 @@ type row struct {
 	rounds int
 	// long rows are left out of --quick.
 	long bool
+	// fill rows write or read files about as fast as memory takes it, so the page cache
+	// is filled before each run, but with --quick (see ballast).
+	fill bool
 }
 
 // A side is one system in a row.
@@ -156,7 +159,7 @@ func table() []row {
 	hyper := side{label: "hypercore", system: "hypercore", durability: committed}
 	return append([]row{
 		{
-			name: "replicate-64k", title: "replicate blocks of 64 KiB", kind: transfer, metrics: transfers,
+			name: "replicate-64k", title: "replicate blocks of 64 KiB", kind: transfer, metrics: transfers, fill: true,
 			block: 64 * kib, count: 8192, quick: 2048, slow: 512,
 			sides: with([]side{
 				{label: "limit", system: "limit", durability: pageCache},
@@ -176,7 +179,7 @@ func table() []row {
 			},
 		},
 		{
-			name: "replicate-512", title: "replicate blocks of 512 bytes", kind: transfer, metrics: transfers,
+			name: "replicate-512", title: "replicate blocks of 512 bytes", kind: transfer, metrics: transfers, fill: true,
 			block: 512, count: 204800, quick: 102400, slow: 8192,
 			sides: with([]side{
 				{label: "limit", system: "limit", durability: pageCache},
@@ -191,7 +194,7 @@ func table() []row {
 			},
 		},
 		{
-			name: "append-64k", title: "append blocks of 64 KiB, 128 at a time", kind: local, metrics: localBytes,
+			name: "append-64k", title: "append blocks of 64 KiB, 128 at a time", kind: local, metrics: localBytes, fill: true,
 			block: 64 * kib, count: 8192, quick: 2048, slow: 512, batch: 128, limit: 10,
 			sides: with([]side{
 				{label: "limit", system: "limit-local", durability: pageCache, options: map[string]string{"work": "hash"}},
@@ -203,7 +206,7 @@ func table() []row {
 			},
 		},
 		{
-			name: "append-512", title: "append blocks of 512 bytes, 128 at a time", kind: local, metrics: locals,
+			name: "append-512", title: "append blocks of 512 bytes, 128 at a time", kind: local, metrics: locals, fill: true,
 			block: 512, count: 819200, quick: 204800, slow: 32768, batch: 128, limit: 5,
 			sides: with([]side{
 				{label: "limit", system: "limit-local", durability: pageCache, options: map[string]string{"work": "hash"}},
@@ -212,7 +215,7 @@ func table() []row {
 			goals: []goal{{side: "hypercore", than: "npm", value: 5}},
 		},
 		{
-			name: "append-1", title: "append one block of 512 bytes at a time, one caller", kind: local, metrics: locals,
+			name: "append-1", title: "append one block of 512 bytes at a time, one caller", kind: local, metrics: locals, fill: true,
 			block: 512, count: 204800, quick: 51200, slow: 8192, batch: 1, limit: 3,
 			sides: with([]side{
 				{label: "limit", system: "limit-local", durability: pageCache, options: map[string]string{"work": "sign"}},
@@ -230,19 +233,19 @@ func table() []row {
 			goals: []goal{{side: "hypercore", than: "fdatasync", value: 20}},
 		},
 		{
-			name: "get-512", title: "get, random, blocks of 512 bytes, one caller", kind: local, metrics: locals,
+			name: "get-512", title: "get, random, blocks of 512 bytes, one caller", kind: local, metrics: locals, fill: true,
 			block: 512, count: 204800, quick: 32768, slow: 32768, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 5}},
 		},
 		{
-			name: "read-512", title: "read stream of blocks of 512 bytes", kind: local, metrics: locals,
+			name: "read-512", title: "read stream of blocks of 512 bytes", kind: local, metrics: locals, fill: true,
 			block: 512, count: 204800, quick: 32768, slow: 32768, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 20}},
 		},
 		{
-			name: "read-64k", title: "read stream of blocks of 64 KiB", kind: local, metrics: localBytes,
+			name: "read-64k", title: "read stream of blocks of 64 KiB", kind: local, metrics: localBytes, fill: true,
 			block: 64 * kib, count: 2048, quick: 1024, slow: 1024, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 3}},

@@ -23,6 +23,7 @@ type env struct {
 	profiles string    // directory for CPU profiles; empty: none
 	patience time.Duration
 	ballast  *ballast        // nil: the page cache is left as it is
+	fillAll  bool            // ballast is for each row, not only for those with fill
 	wasRead  map[string]bool // npm sides, with their row, that have read back what they hold
 
 	npmOnce sync.Once
@@ -64,6 +65,7 @@ func (f filter) side(label string) bool { return len(f.sides) == 0 || f.sides[la
 type result struct {
 	row    *row
 	rounds int
+	filled bool // the page cache, before each run
 	sides  []sideResult
 }
 
@@ -88,9 +90,12 @@ func (r *sideResult) values(m metric) []float64 {
 	return v
 }
 
+// fills reports whether the page cache is filled before each run of a row.
+func (e *env) fills(rw *row) bool { return e.ballast != nil && (rw.fill || e.fillAll) }
+
 // runRow measures one row.
 func (e *env) runRow(ctx context.Context, rw *row) *result {
-	res := &result{row: rw, rounds: e.rounds}
+	res := &result{row: rw, rounds: e.rounds, filled: e.fills(rw)}
 	if rw.rounds > 0 {
 		res.rounds = min(res.rounds, rw.rounds)
 	}
@@ -127,9 +132,11 @@ func (e *env) runSide(ctx context.Context, rw *row, sr *sideResult, round, round
 	}
 	run, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := e.ballast.fill(run); err != nil {
-		sr.failed = err
-		return sample{}
+	if e.fills(rw) {
+		if err := e.ballast.fill(run); err != nil {
+			sr.failed = err
+			return sample{}
+		}
 	}
 	k := rw.kind
 	if sr.side.kind != nil {
