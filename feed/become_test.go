@@ -17,7 +17,7 @@ func TestBecomeKnowsEveryField(t *testing.T) {
 	kept := []string{
 		"st", "opts", "files", "done", "lot", "holds", "usedAt", "parking", "berth", "retired", "spot",
 		"wmu", "apply", "settling", "flushMu", "commitMu", "mu", "key",
-		"syncs", "unloading", "waited", "landedAt", "audience", "took", "hurry", "looping", "resting", "owes", "wake", "joints", "joined", "stalled", "spare", "expected", "enough", "scratch",
+		"syncs", "unloading", "waited", "landedAt", "audience", "took", "hurry", "looping", "resting", "owes", "wake", "nap", "joints", "joined", "stalled", "spare", "expected", "enough", "scratch",
 		"closing", "closed", "closeErr", "loops", "failed", "retry", "failedAt", "astray",
 		"wants", "lengths", "seeks", "windows", "downloads", "arrived", "hint", "watchers",
 		"repl", "outbox", "draining", "demand", "cleared", "stats",

@@ -10,6 +10,10 @@ import (
 	"github.com/go-hypercore/hypercore/store"
 )
 
+// Appends are committed at once if somebody waits to hear of them. Else what comes
+// during a commit has the next one, which leaves the disk and the processor as much
+// time for others as this one took.
+//
 // Downloads are not committed one by one. While nobody waits to hear of them they
 // wait for company, because a crash only costs fetching them again. Else the first
 // is committed at once, so that it can be announced, and what comes meanwhile with
@@ -53,6 +57,9 @@ const linger = time.Second
 // is something to commit, so that an idle feed has no goroutine.
 func (f *Feed) kick() {
 	if f.looping {
+		if at, ok := f.due(); ok && !f.nap.IsZero() && !at.Before(f.nap) {
+			return // it comes in time
+		}
 		select {
 		case f.wake <- struct{}{}:
 		default:
@@ -89,16 +96,22 @@ func (f *Feed) committer() {
 	}
 	for lingered := false; ; {
 		f.mu.Lock()
-		wait := f.due()
-		f.resting = wait < 0 && !lingered && !f.closing && f.failed == nil
-		settle := wait < 0 && !f.resting && f.owes && !f.closing && f.failed == nil
-		if wait < 0 && !f.resting && !settle {
+		at, due := f.due()
+		f.resting = !due && !lingered && !f.closing && f.failed == nil
+		settle := !due && !f.resting && f.owes && !f.closing && f.failed == nil
+		if !due && !f.resting && !settle {
 			f.looping = false
 			f.mu.Unlock()
 			return
 		}
 		rest := f.resting
 		f.owes = f.owes && !settle
+		var wait time.Duration
+		if f.nap = (time.Time{}); due {
+			if wait = time.Until(at); wait > 0 {
+				f.nap = at
+			}
+		}
 		f.mu.Unlock()
 		lingered = false
 		if settle {
@@ -121,22 +134,24 @@ func (f *Feed) committer() {
 	}
 }
 
-// due returns how long the next commit can wait, less than 0 if there is nothing
-// to commit. mu held.
-func (f *Feed) due() time.Duration {
+// due returns until when the next commit can wait, the zero time if it cannot; not ok
+// if there is nothing to commit. mu held.
+func (f *Feed) due() (at time.Time, ok bool) {
 	switch {
 	case f.closing, f.failed != nil:
-		return -1
+		return at, false
 	case len(f.joints) > 0 && !f.stalled.Load():
-		return 0
+		return at, true
 	case f.changes == f.committed:
-		return -1
-	case f.eager, f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.lazy.since.IsZero():
-		return 0
+		return at, false
+	case f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.eager && f.audience, !f.eager && f.lazy.since.IsZero():
+		return at, true
+	case f.eager:
+		return f.landedAt.Add(min(lazyTime, f.took)), true
 	case f.audience:
-		return max(0, time.Until(f.landedAt.Add(min(lazyTime, max(audienceTime, f.took)))))
+		return f.landedAt.Add(min(lazyTime, max(audienceTime, f.took))), true
 	}
-	return max(0, time.Until(f.lazy.since.Add(lazyTime)))
+	return f.lazy.since.Add(lazyTime), true
 }
 
 // gather lets the appenders that the last commit has released get into this one,
