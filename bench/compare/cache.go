@@ -57,6 +57,14 @@ func (b *ballast) fill(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// drop empties the page cache of the ballast, so that rows that need no full one have
+// room for what they read. nil: there is none.
+func (b *ballast) drop() {
+	if b != nil {
+		forget(b.f)
+	}
+}
+
 // memory is a line of /proc/meminfo in bytes, 0 where there is none.
 func memory(name string) int64 {
 	v, _, _ := strings.Cut(firstField("/proc/meminfo", name), " ")

@@ -83,3 +83,6 @@ func filesystem(dir string) string {
 	}
 	return "type 0x" + strconv.FormatInt(int64(st.Type), 16)
 }
+
+// forget takes a file that was only read out of the page cache.
+func forget(f *os.File) { unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }

@@ -137,6 +137,8 @@ func (e *env) runSide(ctx context.Context, rw *row, sr *sideResult, round, round
 			sr.failed = err
 			return sample{}
 		}
+	} else {
+		e.ballast.drop()
 	}
 	k := rw.kind
 	if sr.side.kind != nil {

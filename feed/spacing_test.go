@@ -1,0 +1,75 @@
+package feed_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// slowSync is a storage on which each sync takes a while.
+type slowSync struct{ store.Storage }
+
+const syncTime = 10 * time.Millisecond
+
+func (s slowSync) Open(name string, create bool) (store.File, error) {
+	f, err := s.Storage.Open(name, create)
+	if err == nil {
+		f = slowFile{f}
+	}
+	return f, err
+}
+
+type slowFile struct{ store.File }
+
+func (f slowFile) Sync() error {
+	time.Sleep(syncTime)
+	return f.File.Sync()
+}
+
+// TestAppendsLeaveTheDiskTime: what is appended during a commit leaves the disk alone
+// for as long as that took, unless somebody waits for it.
+func TestAppendsLeaveTheDiskTime(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name string
+		wait func(*feed.Feed)
+		idle bool
+	}{
+		{"nobody waits", func(*feed.Feed) {}, true},
+		{"peers wait", func(f *feed.Feed) { f.SetAudience(true) }, false},
+		{"Sync waits", func(f *feed.Feed) { go f.Sync(ctx) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := open(t, slowSync{store.Memory()}, feed.Options{})
+				defer f.Close()
+				appendN(t, f, 1)
+				time.Sleep(5 * time.Second) // until the feed is at rest
+				durable := func(length uint64) time.Time {
+					for f.NextUnshown(0) < length {
+						time.Sleep(syncTime / 10)
+					}
+					return time.Now()
+				}
+				start := time.Now()
+				appendN(t, f, 1)
+				time.Sleep(syncTime / 2)
+				appendN(t, f, 1)
+				first := durable(2)
+				c.wait(f)
+				second := durable(3)
+				took := first.Sub(start)
+				if took > 2*syncTime {
+					t.Errorf("the first commit took %v: it did not begin at once", took)
+				}
+				if idle := second.Sub(first) - took; (idle >= took/2) != c.idle {
+					t.Errorf("commits of %v, %v between them", took, idle)
+				}
+			})
+		})
+	}
+}
