@@ -56,7 +56,7 @@ func scaleTable() []row {
 		},
 		{
 			name: "cost-append", title: "append 128 blocks of 32 bytes at a time to feeds of 1,000 to 10,000,000 blocks", kind: onSource, op: "grow",
-			metrics: cost, block: 32, count: tenMillion, batch: 128, long: true, fill: true,
+			metrics: cost, block: 32, count: tenMillion, batch: 128, long: true,
 			sides: lengths(), goals: flat(""),
 		},
 		{
