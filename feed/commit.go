@@ -106,12 +106,7 @@ func (f *Feed) committer() {
 		}
 		rest := f.resting
 		f.owes = f.owes && !settle
-		var wait time.Duration
-		if f.nap = (time.Time{}); due {
-			if wait = time.Until(at); wait > 0 {
-				f.nap = at
-			}
-		}
+		f.nap = at
 		f.mu.Unlock()
 		lingered = false
 		if settle {
@@ -122,7 +117,7 @@ func (f *Feed) committer() {
 			lingered = sleep(linger, f.wake)
 			continue
 		}
-		if wait > 0 {
+		if wait := time.Until(at); wait > 0 {
 			sleep(wait, f.wake)
 			continue
 		}
@@ -144,10 +139,12 @@ func (f *Feed) due() (at time.Time, ok bool) {
 		return at, true
 	case f.changes == f.committed:
 		return at, false
-	case f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.eager && f.audience, !f.eager && f.lazy.since.IsZero():
+	case f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.eager && f.audience:
 		return at, true
 	case f.eager:
 		return f.landedAt.Add(min(lazyTime, f.took)), true
+	case f.lazy.since.IsZero():
+		return at, true
 	case f.audience:
 		return f.landedAt.Add(min(lazyTime, max(audienceTime, f.took))), true
 	}

@@ -49,7 +49,7 @@ func (f *Feed) Download(r Range) *Download {
 // complete reports whether every block of a range that has an end is here. mu
 // held.
 func (d *Download) complete() bool {
-	return d.r.End != 0 && (d.f.image.Data.RunEnd(d.r.Start, d.r.End) >= d.r.End)
+	return d.r.End != 0 && d.f.image.Data.RunEnd(d.r.Start, d.r.End) >= d.r.End
 }
 
 // end ends the download. mu held.

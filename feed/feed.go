@@ -102,7 +102,7 @@ type Feed struct {
 	resting   bool          // ... and has nothing to do
 	owes      bool          // the last commit was an entry: a slot is to be written when there is time
 	wake      chan struct{}
-	nap       time.Time // the committer sleeps until then, because nothing is due earlier; zero: it does not
+	nap       time.Time // the committer looks again then at the latest; zero: when it is woken
 	scratch   []merkle.Node
 	joined    [][]byte // scratch of join. Guarded by wmu
 

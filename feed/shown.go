@@ -188,7 +188,7 @@ func (f *Feed) reveal(from, to uint64) {
 	landed := f.hidden.flying
 	f.hidden.flying = bitfield.Bits{}
 	for start, ok := landed.NextSet(0); ok && start < from; start, ok = landed.NextSet(start) {
-		end := min(landed.NextClear(start), from)
+		end := landed.RunEnd(start, from)
 		f.announce(start, end)
 		start = end
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/go-hypercore/hypercore/store"
 )
 
-// slowSync is a storage on which each sync takes a while.
+// slowSync is a storage in a bubble of testing/synctest on which each sync takes a
+// while by its clock.
 type slowSync struct{ store.Storage }
 
 const syncTime = 10 * time.Millisecond
@@ -47,17 +48,23 @@ func TestAppendsLeaveTheDiskTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := open(t, slowSync{store.Memory()}, feed.Options{})
 				defer f.Close()
-				appendN(t, f, 1)
-				time.Sleep(5 * time.Second) // until the feed is at rest
+				watch, stop := context.WithCancel(ctx)
+				defer stop()
+				events := f.Watch(watch)
 				durable := func(length uint64) time.Time {
-					for f.NextUnshown(0) < length {
-						time.Sleep(syncTime / 10)
+					for e := range events {
+						if s, ok := e.(feed.Synced); ok && s.Length >= length {
+							break
+						}
 					}
 					return time.Now()
 				}
+				appendN(t, f, 1)
+				durable(1)
+				time.Sleep(time.Second) // of the bubble's clock: longer than that commit took
 				start := time.Now()
 				appendN(t, f, 1)
-				time.Sleep(syncTime / 2)
+				synctest.Wait() // the first commit waits for the disk
 				appendN(t, f, 1)
 				first := durable(2)
 				c.wait(f)

@@ -35,8 +35,7 @@ Progress goes to stderr, the report to stdout.
   --full-cache  fill the page cache before each run of every row, as it is on a machine
                 that has been up for a while: where fresh memory has to be fetched from
                 a hypervisor, runs differ by a factor of two without it. Rows that write
-                or read as fast as memory takes it do this in any case, unless this is
-                --quick; --full-cache=false leaves the page cache alone
+                or read as fast as memory takes it do this in any case, but with --quick
   --profile DIR write a CPU profile of each Go process while its clock runs (the last round's)
 
 The npm rows need Node 20 and ` + "`npm ci --ignore-scripts`" + ` in js/; without them they
@@ -110,7 +109,7 @@ func run() int {
 	}
 	defer remove()
 	e.fillAll = *full
-	if e.fillAll || !e.quick && !given(fs, "full-cache") {
+	if e.fillAll || !e.quick {
 		if e.ballast, err = newBallast(e.dir); err != nil {
 			fmt.Fprintln(os.Stderr, "compare:", err)
 			if e.fillAll {
@@ -144,12 +143,6 @@ func run() int {
 		return 1
 	}
 	return rep.exitCode()
-}
-
-// given reports whether a flag was on the command line.
-func given(fs *flag.FlagSet, name string) (yes bool) {
-	fs.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
-	return yes
 }
 
 // locate finds this program, the module it is part of and a work directory.
