@@ -166,6 +166,10 @@ const growBlocks = 512
 
 // grow appends to the log: the in-memory state moves. wmu and mu are held.
 func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied bool) (first, changes uint64, err error) {
+	share := f.draft || f.opts.Durability == AppendDurable || f.sigs.shared()
+	if !share {
+		f.sigs.seal(f.treeHash()) // of those that shared one until now
+	}
 	first = f.acc.Len()
 	off := f.acc.ByteLen()
 	for i := range nodes {
@@ -189,7 +193,7 @@ func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied b
 	f.hash = merkle.Hash{}
 	switch {
 	case f.draft:
-	case f.opts.Durability == AppendDurable || f.sigs.piled(): // one signature for all until the next flight
+	case share:
 		f.sigs.move(end)
 	default:
 		f.sigs.add(sigRecord{length: end, hash: f.treeHash(), own: true})

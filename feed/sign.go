@@ -3,6 +3,7 @@ package feed
 import (
 	"crypto/ed25519"
 	"slices"
+	"time"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
 	"github.com/go-hypercore/hypercore/store"
@@ -44,6 +45,7 @@ type sigList struct {
 	recs  []sigRecord
 	taken int       // the first records, which are being signed and written
 	last  sigRecord // the one used last, signed
+	piled time.Time // when an append came last beyond maxPiled
 }
 
 func (l *sigList) add(r sigRecord) {
@@ -53,12 +55,25 @@ func (l *sigList) add(r sigRecord) {
 	}
 }
 
-// maxPiled is how many appends that are not on their way to the files yet have a
-// signature each. Those that pile up behind them share one, as appends do that
-// hypercore 6 is given while it writes.
-const maxPiled = 16
+// Appends have a signature each, as in hypercore 6, unless they come faster than it
+// takes them one by one: maxPiled are not on their way to the files yet, and the last
+// of them came within pileTime. Those share one, as appends do that hypercore 6 is
+// given while it writes.
+const (
+	maxPiled = 16
+	pileTime = 100 * time.Microsecond
+)
 
-func (l *sigList) piled() bool { return len(l.recs)-l.taken >= maxPiled }
+// shared tells, of an append that comes now, whether it shares the next signature.
+func (l *sigList) shared() bool {
+	if len(l.recs)-l.taken < maxPiled {
+		return false
+	}
+	now := time.Now()
+	last := l.piled
+	l.piled = now
+	return now.Sub(last) < pileTime
+}
 
 // move has the next signature be that of a greater length, instead of one each:
 // the appends are concurrent, so they are one batch, as they are in hypercore 6.

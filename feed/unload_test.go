@@ -62,50 +62,6 @@ func TestUnload(t *testing.T) {
 	}
 }
 
-// TestPiledAppends: appends that pile up while a commit is under way share a signature
-// from the seventeenth on, as those do that hypercore 6 is given while it writes.
-func TestPiledAppends(t *testing.T) {
-	ctx := context.Background()
-	mem := store.Memory()
-	h := storetest.NewHeld(mem, "journal", storetest.Sync)
-	f := open(t, h, feed.Options{})
-	appendN(t, f, 1)
-	if err := f.Sync(ctx); err != nil {
-		t.Fatal(err)
-	}
-	h.Hold()
-	appendN(t, f, 1)
-	<-h.Begun()
-	appendN(t, f, 100)
-	h.LetGo()
-	if err := f.Sync(ctx); err != nil {
-		t.Fatal(err)
-	}
-	var signed []int
-	for sigs := file(t, mem, "signatures")[32:]; len(sigs) > 0; sigs = sigs[64:] {
-		if !bytes.Equal(sigs[:64], make([]byte, 64)) {
-			signed = append(signed, 102-len(sigs)/64)
-		}
-	}
-	if len(signed) != 2+16+1 || signed[17] != 17 || signed[18] != 101 {
-		t.Errorf("the blocks %v have a signature", signed)
-	}
-	// A reader takes what only the shared one proves.
-	g := open(t, store.Memory(), feed.Options{Key: f.Key()})
-	for _, i := range []uint64{50, 101, 0} {
-		p, err := f.Proof(ctx, i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := g.Apply(ctx, []feed.Proof{p}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if g.Len() != 102 {
-		t.Errorf("the reader has %d blocks", g.Len())
-	}
-}
-
 // TestAdjoining: large blocks that lie one behind the other in memory are written as
 // one; what lies elsewhere, or in another order, is not mixed up with them.
 func TestAdjoining(t *testing.T) {
