@@ -118,6 +118,7 @@ type auditor struct {
 	next  uint64 // block
 	grown *merkle.Accumulator
 	dense bool      // every leaf so far is verified and in grown
+	slot  record    // the newest of the journal
 	older candidate // the older length that was looked at last
 }
 

@@ -63,8 +63,10 @@ func (a *auditor) journal() error {
 	for k := range 2 {
 		lo := k * slotStride
 		s := b[lo : lo+slotSize]
-		if _, ok := parseSlot(s); ok {
-			valid = true
+		if r, ok := parseSlot(s); ok {
+			if valid = true; r.seq >= a.slot.seq {
+				a.slot = r
+			}
 		} else if !isZero(s) {
 			a.note(journalName, int64(lo), "slot %d is damaged", k)
 		}

@@ -151,6 +151,9 @@ func (a *auditor) leaf(n merkle.Node, off uint64) error {
 			a.dense = false
 		}
 	}
+	if e := a.slot.even; i < e.blocks && n.Size != e.size {
+		a.problem(journalName, int64(a.slot.seq&1)*slotStride+slotEven, "it says that the first %d blocks have %d bytes each; block %d has %d", e.blocks, e.size, i, n.Size)
+	}
 	_, data := a.marked(n.Index)
 	ok, err := a.verifies(n, off)
 	if err != nil {

@@ -410,9 +410,12 @@ func (f *Feed) sync() error {
 func (f *Feed) recordNow() record {
 	r := record{
 		length: f.acc.Len(), byteLen: f.acc.ByteLen(), key: f.key, hash: f.treeHash(),
-		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity,
+		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity, even: f.even,
 	}
 	r.announced = max(r.length, f.announced)
+	if !r.even.holds(r.length, r.byteLen) {
+		r.even = even{}
+	}
 	r.unsigned = f.unsigned && f.secret != nil
 	return r
 }
@@ -431,7 +434,7 @@ func (f *Feed) commitJournal(r record, allBits bool) error {
 	}
 	old := f.journal
 	r.seq = old.seq
-	if old.seq > 0 && !f.doubtful && r.marshal() == old.marshal() {
+	if old.seq > 0 && !f.doubtful && r.says(old) {
 		return nil
 	}
 	r.seq++

@@ -46,8 +46,9 @@
 //
 //	journal     two slots in turn, each in a sector of its own, with a checksum:
 //	            how much is durable, the highest length that was announced, the
-//	            node that wrote last (journal.go); behind them what small commits
-//	            have appended since the newest slot (redo.go)
+//	            node that wrote last, the first blocks that have one size
+//	            (journal.go); behind them what small commits have appended since
+//	            the newest slot (redo.go)
 //	fork        the evidence, if the writer signed two histories (fork.go)
 //
 // A lock (flock) is held on bitfield while the feed is open and not parked, as

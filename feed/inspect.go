@@ -130,6 +130,8 @@ type InspectedSlot struct {
 	TreeHash   string   `json:"treeHash,omitempty"`
 	Links      []uint64 `json:"links,omitempty"`
 	Identity   string   `json:"identity,omitempty"`
+	Even       uint64   `json:"even,omitempty"`      // so many blocks, from the first on, have one size
+	EvenSize   uint64   `json:"evenSize,omitempty"`  // in bytes
 	Entries    int      `json:"entries,omitempty"`   // small commits that follow the newest slot (redo.go)
 	EntriesTo  uint64   `json:"entriesTo,omitempty"` // the length with them
 }
@@ -329,7 +331,7 @@ func (i *inspector) journal() error {
 			x = InspectedSlot{
 				Slot: k, Valid: true, Newest: r.seq == i.s.journal.seq, Sequence: r.seq, Length: r.length, Announced: r.announced,
 				ByteLength: r.byteLen, Bits: r.bits, Unfinished: r.unfinished, Open: r.open, Key: r.key.String(),
-				TreeHash: hex.EncodeToString(r.hash[:]), Links: r.links, Identity: r.identity,
+				TreeHash: hex.EncodeToString(r.hash[:]), Links: r.links, Identity: r.identity, Even: r.even.blocks, EvenSize: r.even.size,
 			}
 			if entries, err := f.readEntries(&r); err != nil {
 				return err

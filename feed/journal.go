@@ -27,13 +27,16 @@ import (
 //	120 64   links: up to 8 lengths whose roots were not yet shown to be part of
 //	         the longest one, 8 bytes each
 //	184 128  identity of the node that wrote last
-//	312 168  zeros
+//	312  8   the first blocks that all have one size: how many
+//	320  8   their size in bytes
+//	328 152  zeros
 //	480 32   BLAKE2b-256 of the 480 bytes before
 //
 // What stands behind the slots is in redo.go.
 const (
 	slotSize   = 512
 	slotStride = 4096
+	slotEven   = 312
 	slotSum    = 480
 	maxLinks   = 8
 
@@ -56,6 +59,7 @@ type record struct {
 	hash       merkle.Hash
 	links      []uint64
 	identity   string
+	even       even
 
 	unsigned bool // of a writer whose newest signature is missing; never written
 }
@@ -85,9 +89,18 @@ func (r *record) marshal() (b [slotSize]byte) {
 		be.PutUint64(b[120+8*i:], l)
 	}
 	copy(b[184:184+MaxIdentity], r.identity)
+	be.PutUint64(b[slotEven:], r.even.blocks)
+	be.PutUint64(b[slotEven+8:], r.even.size)
 	sum := blake2b.Sum256(b[:slotSum])
 	copy(b[slotSum:], sum[:])
 	return b
+}
+
+// says reports whether another record says the same, but for what only saves time:
+// that is worth no write.
+func (r *record) says(old record) bool {
+	old.even = r.even
+	return r.marshal() == old.marshal()
 }
 
 // parseSlot reads a slot; ok is false unless marshal could have made it.
@@ -102,10 +115,11 @@ func parseSlot(b []byte) (r record, ok bool) {
 		unfinished: be.Uint32(b[48:])&flagUnfinished != 0,
 		open:       be.Uint32(b[48:])&flagOpen != 0,
 		key:        Key(b[56:88]), hash: merkle.Hash(b[88:120]),
+		even: even{be.Uint64(b[slotEven:]), be.Uint64(b[slotEven+8:])},
 	}
 	id, links := int(be.Uint16(b[52:])), int(be.Uint16(b[54:]))
 	if id > MaxIdentity || links > maxLinks || r.length > MaxLength || r.announced < r.length ||
-		r.byteLen > merkle.MaxInt || r.announced > merkle.MaxLength {
+		r.byteLen > merkle.MaxInt || r.announced > merkle.MaxLength || !r.even.holds(r.length, r.byteLen) {
 		return record{}, false
 	}
 	for i := range links {

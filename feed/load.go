@@ -115,6 +115,9 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	}
 	f.journal, f.bitsLen, f.announced = s.journal, p.from, max(f.announced, s.journal.announced)
 	f.links = slices.Clone(s.journal.links)
+	if !p.foreign && !f.opts.Repair && c.length == s.journal.length && c.hash == s.journal.hash {
+		f.even = s.journal.even
+	}
 	f.trimBits(c.length)
 	f.stale = f.image.Dirty() || p.rebuild
 	if p.sign {

@@ -212,6 +212,9 @@ func slotText(j feed.InspectedSlot) string {
 	if j.Identity != "" {
 		s += fmt.Sprintf(", written by %q", j.Identity)
 	}
+	if j.Even > 1 {
+		s += fmt.Sprintf(", the first %d blocks of %d bytes each", j.Even, j.EvenSize)
+	}
 	if j.Entries > 0 {
 		s += fmt.Sprintf(", and %s after it, up to length %d", plural(uint64(j.Entries), "small commit"), j.EntriesTo)
 	}
