@@ -11,8 +11,9 @@ import (
 )
 
 // Appends are committed at once if somebody waits to hear of them. Else what comes
-// during a commit has the next one, which leaves the disk and the processor as much
-// time for others as this one took.
+// during a commit has the next one, which leaves the disk and the processor restTimes
+// as long for others as this one took: while the blocks of a file are synced, who
+// appends to it waits for the file system now and then.
 //
 // Downloads are not committed one by one. While nobody waits to hear of them they
 // wait for company, because a crash only costs fetching them again. Else the first
@@ -20,6 +21,7 @@ import (
 // the next commit, which leaves the disk as much time for others as the last one
 // took, and the processor at least audienceTime.
 const (
+	restTimes    = 3
 	lazyBytes    = 64 << 20
 	lazyTime     = time.Second
 	audienceTime = 5 * time.Millisecond
@@ -142,7 +144,7 @@ func (f *Feed) due() (at time.Time, ok bool) {
 	case f.hurry > f.committed, f.lazy.bytes >= lazyBytes, f.eager && f.audience:
 		return at, true
 	case f.eager:
-		return f.landedAt.Add(min(lazyTime, f.took)), true
+		return f.landedAt.Add(min(lazyTime, restTimes*f.took)), true
 	case f.lazy.since.IsZero():
 		return at, true
 	case f.audience:
