@@ -62,8 +62,9 @@ type Durability int
 
 const (
 	// AnnounceDurable: Append returns at once, in the background appends are
-	// synced in groups; only then are blocks announced and served. A power cut
-	// takes what nobody has seen. Sync waits for it.
+	// synced in groups, each begun within a second of the one before; only then are
+	// blocks announced and served. A power cut takes what nobody has seen. Sync
+	// waits for it.
 	AnnounceDurable Durability = iota
 	// AppendDurable: Append returns when its blocks are on the disk. Concurrent
 	// appends share a sync, and a signature.
