@@ -188,7 +188,7 @@ func (f *Feed) grow(nodes []merkle.Node, blocks [][]byte, total uint64, copied b
 			f.tree.set(&f.scratch[k])
 		}
 	}
-	f.even.add(nodes)
+	f.groups.even.add(nodes)
 	end := f.acc.Len()
 	f.image.SetData(first, end, true)
 	f.hash = merkle.Hash{}

@@ -251,7 +251,7 @@ func (f *Feed) verify(p *Proof, leaves []merkle.Node) error {
 		f.hinted(p.Index)
 		return nil
 	}
-	f.even.add(leaves)
+	f.groups.even.add(leaves)
 	return f.reserve(p)
 }
 

@@ -412,12 +412,9 @@ func (f *Feed) sync() error {
 func (f *Feed) recordNow() record {
 	r := record{
 		length: f.acc.Len(), byteLen: f.acc.ByteLen(), key: f.key, hash: f.treeHash(),
-		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity, even: f.even,
+		unfinished: f.draft, links: slices.Clone(f.links), identity: f.identity, even: f.groups.even,
 	}
 	r.announced = max(r.length, f.announced)
-	if !r.even.holds(r.length, r.byteLen) {
-		r.even = even{}
-	}
 	r.unsigned = f.unsigned && f.secret != nil
 	return r
 }

@@ -6,8 +6,8 @@ import "github.com/go-hypercore/hypercore/feed/merkle"
 // file in pieces, most of it or all. Where one of them begins is a product, and nothing
 // of the tree is read for it, however long the feed is. The journal keeps it; its tree
 // hash covers the sizes. It is not known of what JavaScript wrote, nor of a download
-// from the first block on that came out of turn: there the groups find out
-// (groups.go). Guarded by Feed.mu.
+// from the first block on that came out of turn: there the groups find out, of which
+// this is a part (groups.go).
 type even struct {
 	blocks uint64 // 0 if nothing is known
 	size   uint64 // of each, in bytes
@@ -27,17 +27,14 @@ func (e *even) add(leaves []merkle.Node) {
 	}
 }
 
-// place returns where block i begins. It is one of them, or the next.
-func (e *even) place(i uint64) uint64 { return i * e.size }
-
 // holds reports whether a feed of so many blocks and bytes can begin like this.
 func (e *even) holds(length, bytes uint64) bool {
 	switch {
 	case e.blocks == 0:
 		return e.size == 0
-	case e.blocks > length, e.size > MaxBlock:
+	case e.blocks > length, e.size > maxValue:
 		return false
 	}
-	total := e.place(e.blocks)
+	total := e.blocks * e.size
 	return total == bytes || total < bytes && e.blocks < length
 }

@@ -72,7 +72,6 @@ type Feed struct {
 	links    []uint64 // lengths whose roots were not shown to be part of this history
 	memo     memo
 	groups   groups
-	even     even
 
 	// Commit.
 	pend      pending

@@ -77,11 +77,15 @@ type groups struct {
 	pages map[uint64]*groupPage
 	order []uint64         // of their making
 	evens map[uint64]group // the first groups of pages whose blocks all have one size
+	even  even             // what is known without the tree
 }
 
-// of returns what is known of the group of block i.
+// of returns what is known of the group of block i, or of its first blocks, up to i.
 func (g *groups) of(i uint64) (x group, known bool) {
 	n := i / groupBlocks
+	if i < g.even.blocks {
+		return group{off: n * groupBlocks * g.even.size, size: uint32(g.even.size), kind: groupEven}, true
+	}
 	if x, ok := g.evens[n/pageGroups]; ok {
 		x.off += n % pageGroups * groupBlocks * uint64(x.size)
 		return x, true
@@ -218,9 +222,9 @@ func (f *Feed) learnStrip(i uint64) bool {
 		return false
 	}
 	for g, x := range list {
-		i := first + uint64(g)*groupBlocks
-		if _, known := f.groups.of(i); !known {
-			f.groups.set(i, x)
+		last := first + uint64(g+1)*groupBlocks - 1
+		if _, known := f.groups.of(last); !known {
+			f.groups.set(last, x)
 		}
 	}
 	return true

@@ -22,8 +22,9 @@ func TestGetLong(t *testing.T) {
 			}
 			return 8 + int(i/5000)
 		},
-		"even":         func(uint64) int { return 11 },
-		"even in part": func(i uint64) int { return 9 + int(i/32768) },
+		"even":          func(uint64) int { return 11 },
+		"even at first": func(i uint64) int { return 9 + int(min(1, i/30_001)) },
+		"even in part":  func(i uint64) int { return 9 + int(i/32768) },
 	} {
 		t.Run(name, func(t *testing.T) { getLong(t, size) })
 	}

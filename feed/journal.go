@@ -119,7 +119,7 @@ func parseSlot(b []byte) (r record, ok bool) {
 	}
 	id, links := int(be.Uint16(b[52:])), int(be.Uint16(b[54:]))
 	if id > MaxIdentity || links > maxLinks || r.length > MaxLength || r.announced < r.length ||
-		r.byteLen > merkle.MaxInt || r.announced > merkle.MaxLength || !r.even.holds(r.length, r.byteLen) {
+		r.byteLen > merkle.MaxInt || r.announced > merkle.MaxLength {
 		return record{}, false
 	}
 	for i := range links {

@@ -115,8 +115,8 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 	}
 	f.journal, f.bitsLen, f.announced = s.journal, p.from, max(f.announced, s.journal.announced)
 	f.links = slices.Clone(s.journal.links)
-	if !p.foreign && !f.opts.Repair && c.length == s.journal.length && c.hash == s.journal.hash {
-		f.even = s.journal.even
+	if e := s.journal.even; c.hash == s.journal.hash && e.holds(c.length, c.acc.ByteLen()) && !f.opts.Repair {
+		f.groups.even = e
 	}
 	f.trimBits(c.length)
 	f.stale = f.image.Dirty() || p.rebuild

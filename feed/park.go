@@ -165,10 +165,9 @@ func (f *Feed) closeFiles(b *berth) parkState {
 	f.files.close()
 	f.files = files{}
 	f.tree.trim()
-	f.groups = groups{}
+	f.groups = groups{even: f.groups.even}
 	f.tree.file, f.tree.chunks, f.tree.ring, f.tree.dirty = nil, nil, nil, nil
 	f.sigs.file, f.sigs.recs = nil, nil
-	f.groups = groups{}
 	f.pend.segs, f.scratch, f.cargo = nil, nil, cargo{}
 	f.apply.placed, f.apply.join = nil, nil
 	return parkDone

@@ -15,18 +15,23 @@ import (
 // on, as what hypercore 6 is given while it writes.
 func TestPiledAppends(t *testing.T) {
 	ctx := context.Background()
-	const burst, slow = 100, 40
+	const (
+		burst, single = 100, 40
+		pause         = syncTime / single
+		blank         = burst - 17 - 1 // blocks of a burst that have none
+	)
+	type appends struct {
+		n     int
+		pause time.Duration // before each, by the bubble's clock
+	}
 	for _, c := range []struct {
-		name   string
-		append func(*feed.Feed, func(pause time.Duration, n int))
-		blank  int // blocks without a signature
+		name  string
+		steps []appends
+		blank int
 	}{
-		{"one by one", func(_ *feed.Feed, each func(time.Duration, int)) { each(syncTime/slow, slow) }, 0},
-		{"burst", func(_ *feed.Feed, each func(time.Duration, int)) { each(0, burst) }, burst - 17 - 1},
-		{"burst, then one by one", func(_ *feed.Feed, each func(time.Duration, int)) {
-			each(0, burst)
-			each(syncTime/slow, slow)
-		}, burst - 17 - 1},
+		{"one by one", []appends{{single, pause}}, 0},
+		{"burst", []appends{{burst, 0}}, blank},
+		{"burst, then one by one", []appends{{burst, 0}, {single, pause}}, blank},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -36,15 +41,15 @@ func TestPiledAppends(t *testing.T) {
 				if err := f.Sync(ctx); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(time.Second) // commits leave the disk time
+				time.Sleep(time.Second) // of the bubble's clock: the next commit begins at once
 				appendN(t, f, 1)
 				synctest.Wait() // its commit waits for the disk
-				c.append(f, func(pause time.Duration, n int) {
-					for range n {
-						time.Sleep(pause)
+				for _, step := range c.steps {
+					for range step.n {
+						time.Sleep(step.pause)
 						appendN(t, f, 1)
 					}
-				})
+				}
 				if err := f.Sync(ctx); err != nil {
 					t.Fatal(err)
 				}

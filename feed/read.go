@@ -42,9 +42,6 @@ func (f *Feed) BlockSize(i uint64) (uint64, error) {
 }
 
 func (f *Feed) sizeOf(i uint64) (uint64, error) {
-	if i < f.even.blocks {
-		return f.even.size, nil
-	}
 	if x, ok := f.groups.of(i); ok && x.kind == groupEven {
 		return uint64(x.size), nil
 	}
@@ -61,9 +58,6 @@ func (f *Feed) sizeOf(i uint64) (uint64, error) {
 
 // offset returns where block i begins. mu held.
 func (f *Feed) offset(i uint64) (uint64, error) {
-	if i <= f.even.blocks {
-		return f.even.place(i), nil
-	}
 	if f.memo.ok && f.memo.block == i {
 		return f.memo.off, nil
 	}
@@ -136,9 +130,7 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 		}
 	}
 	f.memo = memo{i, e.off + e.total, true}
-	if start >= f.even.blocks {
-		f.learn(start, e.off)
-	}
+	f.learn(start, e.off)
 	return e, nil
 }
 
