@@ -18,7 +18,7 @@ type outbox struct {
 	mem     *ledger   // constant
 	counted int       // bytes of it for control, spare and what is being written
 	flying  int       // bytes of the control being written
-	short   error     // not nil: no memory for control; the writer ends with it
+	broken  error     // not nil: no memory, or a write has failed; the writer ends with it
 	control []byte
 	spare   []byte // the other buffer of the two that control alternates between
 	pieces  []*wire.Slab
@@ -28,6 +28,7 @@ type outbox struct {
 	finish  bool // no more comes: the writer ends when all is written
 	closed  bool
 	target  int       // size of a piece now
+	busy    bool      // somebody writes: the writer, or the server (pass)
 	sending bool      // a piece is being written
 	writing time.Time // when the write under way began, zero if none
 	wrote   time.Time // when the last one ended
@@ -52,7 +53,7 @@ func (o *outbox) account() {
 		return
 	default:
 		if err := o.mem.take(n - o.counted); err != nil {
-			o.short = err
+			o.broken = err
 			return
 		}
 	}
@@ -62,7 +63,7 @@ func (o *outbox) account() {
 // starve ends the stream: there is no memory for what another part has to keep.
 func (o *outbox) starve(err error) {
 	o.mu.Lock()
-	o.short = err
+	o.broken = err
 	o.work.Signal()
 	o.mu.Unlock()
 }
@@ -205,86 +206,110 @@ func (o *outbox) close() {
 
 // write runs until the outbox is closed, finished and empty, or a write fails.
 func (o *outbox) write(w *wire.Writer) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for {
-		o.mu.Lock()
-		for len(o.control) == 0 && len(o.pieces) == 0 && !o.closed && !o.finish && o.short == nil {
+		empty := len(o.control) == 0 && len(o.pieces) == 0
+		switch {
+		case o.busy || empty && !o.closed && !o.finish && o.broken == nil:
 			o.work.Wait()
-		}
-		if o.short != nil {
-			o.mu.Unlock()
-			return o.short
-		}
-		if o.closed || o.finish && len(o.control) == 0 && len(o.pieces) == 0 {
-			o.mu.Unlock()
+		case o.broken != nil:
+			return o.broken
+		case o.closed || empty:
 			return nil
-		}
-		control := o.control
-		o.control, o.spare, o.flying = o.spare[:0], nil, cap(control)
-		if len(control) >= maxControl {
-			o.space.Broadcast()
-		}
-		var piece *wire.Slab
-		if len(o.pieces) > 0 {
-			piece = o.pieces[0]
-			o.pieces[0] = nil
-			o.pieces = append(o.pieces[:0], o.pieces[1:]...)
-			o.sending = true
-			o.space.Signal()
-		}
-		late := o.late
-		o.late = nil
-		if o.cipher != nil {
-			w.SetCipher(o.cipher, o.clear)
-			o.cipher = nil
-		}
-		start := time.Now()
-		o.writing = start
-		o.mu.Unlock()
-
-		var err error
-		n := 0
-		if len(control) > 0 {
-			err = w.WriteFrames(control)
-		}
-		if piece != nil {
-			if n = len(piece.B); err == nil {
-				err = w.WriteFrames(piece.B)
+		default:
+			if err := o.turn(w); err != nil {
+				return err
 			}
-			piece.Release()
-		}
-		for _, c := range late {
-			c.announceLate()
-		}
-
-		o.mu.Lock()
-		now := time.Now()
-		o.writing, o.wrote = time.Time{}, now
-		if cap(control) <= maxControl {
-			o.spare = control
-		} else {
-			o.spare = nil
-		}
-		o.flying = 0
-		if o.sending {
-			o.sending = false
-			o.space.Signal()
-		}
-		o.account()
-		if n > 0 {
-			// A piece should take a few milliseconds, so that small messages do not
-			// wait long behind it.
-			switch d := now.Sub(start); {
-			case d > 50*time.Millisecond:
-				o.target = max(minSendBuffer, o.target/2)
-			case d < 10*time.Millisecond && n >= o.target/2:
-				o.target = min(sendBuffer, o.target*2)
-			}
-		}
-		o.mu.Unlock()
-		if err != nil {
-			return err
 		}
 	}
+}
+
+// pass is piece for what is the last one for now. If it is small, and the writer has
+// nothing to do, the caller writes it: that takes him less time than to wake the
+// writer takes.
+func (o *outbox) pass(s *wire.Slab, w *wire.Writer) bool {
+	o.mu.Lock()
+	if len(s.B) > passBytes || o.busy || len(o.pieces) > 0 || o.closed || o.finish || o.broken != nil {
+		o.mu.Unlock()
+		return o.piece(s)
+	}
+	defer o.mu.Unlock()
+	o.pieces = append(o.pieces, s)
+	if err := o.turn(w); err != nil {
+		o.broken = err
+	}
+	if len(o.control) > 0 || o.closed || o.broken != nil {
+		o.work.Signal()
+	}
+	return !o.closed && o.broken == nil
+}
+
+// turn writes the small messages and one piece. mu is held, but not while it writes.
+func (o *outbox) turn(w *wire.Writer) error {
+	control := o.control
+	o.control, o.spare, o.flying = o.spare[:0], nil, cap(control)
+	if len(control) >= maxControl {
+		o.space.Broadcast()
+	}
+	var piece *wire.Slab
+	if len(o.pieces) > 0 {
+		piece = o.pieces[0]
+		o.pieces[0] = nil
+		o.pieces = append(o.pieces[:0], o.pieces[1:]...)
+		o.sending = true
+		o.space.Signal()
+	}
+	late := o.late
+	o.late = nil
+	if o.cipher != nil {
+		w.SetCipher(o.cipher, o.clear)
+		o.cipher = nil
+	}
+	start := time.Now()
+	o.writing, o.busy = start, true
+	o.mu.Unlock()
+
+	var err error
+	n := 0
+	if len(control) > 0 {
+		err = w.WriteFrames(control)
+	}
+	if piece != nil {
+		if n = len(piece.B); err == nil {
+			err = w.WriteFrames(piece.B)
+		}
+		piece.Release()
+	}
+	for _, c := range late {
+		c.announceLate()
+	}
+
+	o.mu.Lock()
+	now := time.Now()
+	o.writing, o.wrote, o.busy = time.Time{}, now, false
+	if cap(control) <= maxControl {
+		o.spare = control
+	} else {
+		o.spare = nil
+	}
+	o.flying = 0
+	if o.sending {
+		o.sending = false
+		o.space.Signal()
+	}
+	o.account()
+	if n > 0 {
+		// A piece should take a few milliseconds, so that small messages do not
+		// wait long behind it.
+		switch d := now.Sub(start); {
+		case d > 50*time.Millisecond:
+			o.target = max(minSendBuffer, o.target/2)
+		case d < 10*time.Millisecond && n >= o.target/2:
+			o.target = min(sendBuffer, o.target*2)
+		}
+	}
+	return err
 }
 
 // state returns for how long the write under way has lasted, and when the last

@@ -189,16 +189,18 @@ func (sw *swarm) take(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	sw.kick()
+	defer sw.kick()
 	if len(keep) == 0 {
 		return nil
+	}
+	if len(keep) > 1 || b.bytes > loneBytes {
+		sw.kick() // a small block is stored before the next one could be asked for
 	}
 	n, err := sw.f.Apply(ctx, keep)
 	if n > 0 {
 		sw.count(c, keep[:n])
 	}
 	if err == nil || n == len(keep) {
-		sw.kick()
 		return nil
 	}
 	keep = keep[n:]

@@ -21,6 +21,8 @@ const (
 	readAhead = 256 << 10
 	// settleTime bounds how long the first map waits for the disk.
 	settleTime = 2 * time.Second
+	// passBytes is how much the server writes itself when the writer is idle.
+	passBytes = 16 << 10
 	// frameRest is room for the parts of a Data besides value and tail.
 	frameRest = 64
 )
@@ -58,7 +60,7 @@ func (s *Stream) serve(ctx context.Context) {
 		list = s.jobs.take(list[:0], jobsAtOnce, false)
 		if len(list) == 0 {
 			// Nothing more is asked for: what there is goes out.
-			if !sv.flush() {
+			if !sv.rest() {
 				return
 			}
 			sv.scratch, sv.bits = trimBuffer(sv.scratch), trimBuffer(sv.bits)
@@ -105,7 +107,14 @@ func trimBuffer(b []byte) []byte {
 }
 
 // flush hands the piece to the writer.
-func (sv *server) flush() bool {
+func (sv *server) flush() bool { return sv.hand(sv.s.out.piece) }
+
+// rest sends the piece when there is nothing else to be done.
+func (sv *server) rest() bool {
+	return sv.hand(func(p *wire.Slab) bool { return sv.s.out.pass(p, sv.s.w) })
+}
+
+func (sv *server) hand(to func(*wire.Slab) bool) bool {
 	p := sv.piece
 	sv.piece = nil
 	if p == nil {
@@ -115,7 +124,7 @@ func (sv *server) flush() bool {
 		p.Release()
 		return true
 	}
-	return sv.s.out.piece(p)
+	return to(p)
 }
 
 // room makes room for n bytes in the piece.
