@@ -358,3 +358,37 @@ func TestNotReading(t *testing.T) {
 		x.conn.Close()
 	})
 }
+
+// TestNotReadingOne: a remote that asks for small blocks one by one and never reads keeps nobody but
+// its own stream. The answer it is stuck at is one that the server writes itself.
+func TestNotReadingOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		f := b.create(3)
+		if _, err := f.Append(ctx, make([]byte, 10<<10)); err != nil {
+			t.Fatal(err)
+		}
+		x := dialRoom(t, b, "deaf", protocol.StreamOptions{}, 256<<10)
+		x.hello(f.Key())
+		for range 40 {
+			x.send(wire.AppendRequest(nil, 0, wire.Request{Index: 3}))
+			synctest.Wait()
+		}
+		appendBlocks(t, f, 1) // and waits until it is committed
+		if n := x.s.Stats().BytesOut; n < 200<<10 || n > 300<<10 {
+			t.Errorf("%d bytes written to a remote that has room for 256 KiB", n)
+		}
+		go func() {
+			for {
+				if _, err := x.conn.Write(wire.AppendKeepAlive(nil)); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		if err := <-x.done; !errors.Is(err, protocol.ErrNotReading) {
+			t.Error("ended with", err)
+		}
+		x.conn.Close()
+	})
+}
