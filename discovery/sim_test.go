@@ -126,6 +126,32 @@ func TestReannounce(t *testing.T) {
 	})
 }
 
+// A writer that comes up while somebody looks for it is found within two seconds, at
+// first and when another one takes its place; who looks for one that is there finds it
+// as fast.
+func TestFindsInTime(t *testing.T) {
+	simulate(t, func(t *testing.T, s *simulation) {
+		boot := s.join("45.0.0", discovery.Config{Network: "test", Server: true})
+		cfg := discovery.Config{Network: "test", Bootstrap: []peer.AddrInfo{boot.info()}}
+		topic := random(t)
+		var writer member
+		for round := range 2 {
+			reader := s.join("45.0.0", cfg)
+			found := reader.Lookup(t.Context(), topic)
+			if round > 0 {
+				t.Logf("one that is there: found after %v", await(t, found, writer.ID(), 2*time.Second))
+				writer.stop(t)
+			}
+			time.Sleep(time.Second)
+			writer = s.join("45.0.0", cfg)
+			if err := writer.Announce(topic); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("one that comes: found after %v", await(t, found, writer.ID(), 2*time.Second))
+		}
+	})
+}
+
 // Eleven nodes, twenty topics: each find takes a few round trips, and dead
 // providers do not slow it down.
 func TestFindsInRoundTrips(t *testing.T) {

@@ -137,7 +137,7 @@ func TestBlocksOptions(t *testing.T) {
 			f.Append(ctx, block(i))
 		}
 	}()
-	for b, err := range f.Blocks(live, feed.ReadOptions{Tail: true, Live: true}) {
+	for b, err := range f.Blocks(live, feed.ReadOptions{Start: n, Live: true}) {
 		if err != nil {
 			if !errors.Is(err, context.Canceled) {
 				t.Error(err)

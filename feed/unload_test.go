@@ -38,7 +38,7 @@ func TestUnload(t *testing.T) {
 	for f.ByteLen() < 2*bound {
 		appendMore(ctx) // it would hang
 	}
-	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if appendMore(short); short.Err() == nil {
 		t.Errorf("%d bytes were appended while none could be written", f.ByteLen())

@@ -79,6 +79,7 @@ func TestFacts(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	awaitThat(t, "the connection's end", func() bool { return len(r.Host().Network().ConnsToPeer(w.ID())) == 0 })
 	f, _ = until(t, r, key, "1 provider found, unreachable: ")
 	if p := f.Feed.Peers[0]; p.Trouble == "" || p.Error == "" || p.Connected {
 		t.Errorf("after the writer left: %+v", p)

@@ -241,11 +241,7 @@ func TestPeerRestarts(t *testing.T) {
 	}
 	share(t, w, wf, node.JoinOptions{Announce: true})
 	wantBlock(t, rf, 2)
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("back after %v", took)
-	} else {
-		t.Logf("back after %v", took)
-	}
+	t.Logf("back after %v", time.Since(began))
 }
 
 // The second reader is served by the first after the writer is gone.
@@ -527,8 +523,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if err := errors.Join(n.Close(), n.Close()); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("Close took %v", took)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("Close took %v: it waited for a timeout", took)
 		}
 	}
 	if err := <-waiting; !errors.Is(err, feed.ErrClosed) {

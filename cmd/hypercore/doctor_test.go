@@ -62,7 +62,7 @@ func TestDoctor(t *testing.T) {
 	line(`stdout '^{"verdict":{"state":"bad","text":"network lab is not reached: bootstrap node 127.0.0.1:[0-9]+ \(tcp\): connection refused","do":"is hypercore bootstrap --network lab running'`)
 	line(`stdout '"facts":{"at":".*","node":{"id":".*"feed":{"key":"'$KEY`)
 	// What clone says is the same.
-	line("exitcode 4 hypercore clone $KEY ./x --home reader --timeout 7s" + net)
+	line("exitcode 4 hypercore clone $KEY ./x --home reader --timeout 15s" + net)
 	line("stderr '^network lab is not reached: bootstrap node 127.0.0.1:[0-9]+ \\(tcp\\): connection refused$'")
 	line("stderr '→ is hypercore bootstrap --network lab running there, on this port\\?'")
 

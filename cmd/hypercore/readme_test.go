@@ -151,7 +151,7 @@ func TestReadmeTour(t *testing.T) {
 		}
 		line("exec %s &live%d&", c, i)
 		if i == 0 {
-			line("running LIVE 2")
+			line("running LIVE 2 1")
 		}
 	}
 	line("stdin more\nexec hypercore append notes --lines\nwaitlength ./copy 2\nexec hypercore cat ./copy\ncmp stdout both")

@@ -164,13 +164,20 @@ func eventually(ts *testscript.TestScript, what string, ok func() bool) {
 	}
 }
 
-// running VAR N: waits for the node in slot N; VAR becomes its first address.
+// running VAR N [FEEDS]: waits until the node in slot N runs, and has so many feeds;
+// VAR becomes its first address.
 func runningNode(ts *testscript.TestScript, _ bool, args []string) {
 	c := control.NewClient(filepath.Join(ts.Getenv("HYPERCORE_HOME"), "nodes", args[1], "control.sock"))
 	defer c.Close()
+	feeds := 0
+	if len(args) > 2 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		feeds = n
+	}
 	eventually(ts, "slot "+args[1], func() bool {
 		n, err := c.Node(context.Background())
-		if err == nil && len(n.Addrs) > 0 {
+		if err == nil && len(n.Addrs) > 0 && n.Feeds >= feeds {
 			ts.Setenv(args[0], n.Addrs[0])
 			return true
 		}
@@ -193,15 +200,20 @@ func waitPeer(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// waitInfo makes a command FIELD-wait FEED N: waits until hypercore info shows at least N.
+// waitInfo makes a command waitFIELD FEED N [HOME]: waits until hypercore info shows at
+// least N.
 func waitInfo(field string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, args []string) {
 		want, err := strconv.ParseFloat(args[1], 64)
 		ts.Check(err)
+		home := ts.Getenv("HYPERCORE_HOME")
+		if len(args) > 2 {
+			home = ts.MkAbs(args[2])
+		}
 		eventually(ts, args[0]+" "+field, func() bool {
 			cmd := exec.Command("hypercore", "info", args[0], "--json")
 			cmd.Dir = ts.MkAbs(".")
-			cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+ts.Getenv("HYPERCORE_HOME"), "PATH="+ts.Getenv("PATH"))
+			cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+home, "PATH="+ts.Getenv("PATH"))
 			out, err := cmd.Output()
 			var m map[string]any
 			if err != nil || json.Unmarshal(out, &m) != nil {
@@ -253,14 +265,18 @@ func copyDir(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }
 
-// freeport VAR: a TCP port that nobody listens on.
+// freeport VAR: a TCP port that nobody listens on, and that the system does not
+// give to others meanwhile: it takes those from 32768 on.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Check(l.Close())
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	ts.Check(err)
-	ts.Setenv(args[0], port)
+	for range 100 {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		if l, err := net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
+			ts.Check(l.Close())
+			ts.Setenv(args[0], port)
+			return
+		}
+	}
+	ts.Fatalf("no free port")
 }
 
 // jsonfield VAR FILE FIELD
