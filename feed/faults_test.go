@@ -8,10 +8,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/store"
 	"github.com/go-hypercore/hypercore/store/storetest"
 )
@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 // TestDiskFull: appends fail with the file and the place, what is durable stays,
 // and when there is room again the feed goes on without being reopened.
 func TestDiskFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		mem := store.Memory()
 		faulty := storetest.NewFaulty(mem)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -34,7 +35,7 @@ func TestPiledAppends(t *testing.T) {
 		{"burst, then one by one", []appends{{burst, 0}, {single, pause}}, blank},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := open(t, slowSync{store.Memory()}, feed.Options{})
 				defer f.Close()
 				appendN(t, f, 1)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/store"
 	"github.com/go-hypercore/hypercore/store/storetest"
 )
@@ -64,7 +65,7 @@ func shows(t *testing.T, f *feed.Feed, n uint64, want ...uint64) {
 // is announced and served when it is durable, which is soon if somebody listens.
 func TestReaderAnnouncesDurable(t *testing.T) {
 	src := history(t, "a", 20, 20)
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		disk := storetest.NewFaulty(store.Memory())
 		f := open(t, disk, feed.Options{Key: src.Key()})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -45,7 +46,7 @@ func TestAppendsLeaveTheDiskTime(t *testing.T) {
 		{"Sync waits", func(f *feed.Feed) { go f.Sync(ctx) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := open(t, slowSync{store.Memory()}, feed.Options{})
 				defer f.Close()
 				watch, stop := context.WithCancel(ctx)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/store"
 	"github.com/go-hypercore/hypercore/store/storetest"
 )
@@ -93,7 +94,7 @@ func TestTogether(t *testing.T) {
 // TestTogetherCanceled: who gives up while the disk is busy learns where its blocks
 // are all the same, and they are not lost.
 func TestTogetherCanceled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		h := storetest.NewHeld(store.Memory(), "journal", storetest.Sync)
 		f := open(t, h, durable)
 		appendN(t, f, 1)
@@ -187,7 +188,7 @@ func TestTogetherRefused(t *testing.T) {
 // the journal, before it is announced; when the feed has been at rest for a while all
 // files are.
 func TestLoneAppendSyncs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		disk := storetest.NewFaulty(store.Memory())
 		f, err := feed.Open(ctx, disk, feed.Options{})
@@ -233,7 +234,7 @@ func TestLoneAppendSyncs(t *testing.T) {
 // bitfield; when they have stopped it holds every block.
 func TestLatePages(t *testing.T) {
 	const callers, each = 8, 100
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		st := store.Memory()
 		disk := storetest.NewFaulty(st)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -163,7 +164,7 @@ func TestGetWaits(t *testing.T) {
 }
 
 func TestDemandOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		f, err := feed.Open(ctx, store.Memory(), feed.Options{Key: feed.Key{1}})
 		if err != nil {
@@ -208,7 +209,7 @@ func TestDemandOrder(t *testing.T) {
 }
 
 func TestCloseWakesEveryone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		f, err := feed.Open(ctx, store.Memory(), feed.Options{Key: feed.Key{1}})
 		if err != nil {
@@ -410,7 +411,7 @@ func TestWatch(t *testing.T) {
 
 // TestLazyCommit: downloads are committed in groups, a second after the first.
 func TestLazyCommit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		src, err := feed.Open(ctx, store.Memory(), feed.Options{})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	muxtest "github.com/libp2p/go-libp2p/p2p/muxer/testsuite"
 
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/node"
 )
 
@@ -107,7 +108,7 @@ func pour(t *testing.T, near, far network.MuxedConn, n int) (in, out network.Mux
 
 // TestMuxReset: a reset and its code arrive as libp2p's errors.
 func TestMuxReset(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		near, far := muxed(t, &budget{limit: 1 << 30})
 		in, out := pour(t, near, far, 2)
 		if err := in.ResetWithError(7); err != nil {
@@ -132,7 +133,7 @@ const mib = 1 << 20
 // TestUnreadIsReserved: what a remote sends before it is read is reserved, and given back when it is read or the stream
 // is closed; what comes after that is not counted.
 func TestUnreadIsReserved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := &budget{limit: 1 << 30}
 		near, far := muxed(t, b)
 		defer near.Close()
@@ -171,7 +172,7 @@ func TestUnreadIsReserved(t *testing.T) {
 // TestUnreadBeyondMemory: without memory for more, a remote waits until streams are read; if nobody reads, its
 // connection ends.
 func TestUnreadBeyondMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := &budget{limit: 4 * mib}
 		near, far := muxed(t, b)
 		in, _ := pour(t, near, far, 16*mib)

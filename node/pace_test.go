@@ -4,14 +4,15 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/go-hypercore/hypercore/internal/bubble"
 )
 
 // However many peers a node is told of at once, it begins no more dials in any
 // second than a burst and a second's worth; who would wait too long is told no.
 func TestDialPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPace()
 		start := time.Now()
 		var mu sync.Mutex
@@ -55,7 +56,7 @@ func TestDialPace(t *testing.T) {
 
 // Close does not wait for dials whose turn has not come.
 func TestDialPaceEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPace()
 		for range dialBurst {
 			p.wait()

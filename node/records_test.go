@@ -16,6 +16,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+
+	"github.com/go-hypercore/hypercore/internal/bubble"
 )
 
 // callCounter counts the calls of Write.
@@ -116,7 +118,7 @@ func TestRecordsFromSeveral(t *testing.T) {
 
 // A remote that does not read holds up Write, and not Close.
 func TestRecordsStuck(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b, _ := securedPair(t)
 		ended := make(chan error, 1)
 		go func() {

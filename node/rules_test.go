@@ -6,12 +6,12 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -19,7 +19,7 @@ import (
 // Who does wrong again is refused twice as long each time, up to an hour; an hour without is
 // forgiven.
 func TestPenaltiesGrow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var o node.Offences
 		if !o.Over() {
 			t.Error("guilty before it did anything")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -158,7 +159,7 @@ func (a *attack) judge(t *testing.T, d protocol.Dialect, r result) {
 // measure runs an attack.
 func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := &world{t: t, d: d, a: newSide(t, "a"), b: newSide(t, "b")}
 		w.f, w.own = open(t, feed.Options{SecretKey: honestKey}), open(t, feed.Options{})
 		w.fill(w.f, honestBlocks)

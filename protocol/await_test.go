@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 	"github.com/go-hypercore/hypercore/store"
@@ -79,7 +80,7 @@ func waiting(i uint64) []byte {
 // TestWaitingRequest: a request for a block that is not there yet is answered when it is, in place
 // of an announcement; one per channel, until it is cancelled.
 func TestWaitingRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a := newSide(t, "a")
 		f := a.create(5)
 		x := dial(t, a, "reader", protocol.StreamOptions{})
@@ -132,7 +133,7 @@ func TestWaitingRequest(t *testing.T) {
 
 // TestWaitingRequestDurable: what is waited for is sent when it could be announced, not before.
 func TestWaitingRequestDurable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a := newSide(t, "a")
 		disk := &slowDisk{store.Memory(), make(chan struct{})}
 		f, err := feed.Open(ctx, disk, feed.Options{})
@@ -227,7 +228,7 @@ func get(c context.Context, g *feed.Feed, i uint64) chan got {
 // TestWaitAtTheEnd: a Get of the block after the last one is asked for at once, taken back with the
 // Get, asked for again, and left to announcements where the remote does not keep it.
 func TestWaitAtTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := open(t, feed.Options{})
 		appendBlocks(t, f, 1)
@@ -277,7 +278,7 @@ func TestWaitAtTheEnd(t *testing.T) {
 // TestWaitElsewhere: the block is taken from whoever has it first, and the request that waits is
 // taken back.
 func TestWaitElsewhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := open(t, feed.Options{})
 		appendBlocks(t, f, 1)
@@ -322,7 +323,7 @@ func TestWaitElsewhere(t *testing.T) {
 
 // TestWaitingRequestAnsweredWrongly: a block that was waited for is verified as any other.
 func TestWaitingRequestAnsweredWrongly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := open(t, feed.Options{})
 		appendBlocks(t, f, 1)

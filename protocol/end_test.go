@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 )
 
@@ -16,7 +16,7 @@ func TestEnds(t *testing.T) {
 	for _, d := range dialects {
 		for _, n := range []int{0, 1, 1000} {
 			t.Run(fmt.Sprintf("%s/%d", d.name, n), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b := newSide(t, "a"), newSide(t, "b")
 					f := a.create(n)
 					g := b.clone(f.Key(), false)
@@ -63,7 +63,7 @@ func TestEndsAfterAppend(t *testing.T) {
 func TestEndsTwoClones(t *testing.T) {
 	for _, d := range dialects {
 		t.Run(d.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				f := open(t, feed.Options{})
 				appendBlocks(t, f, 400)
 				a, b := newSide(t, "a"), newSide(t, "b")
@@ -98,7 +98,7 @@ func TestEndsTwoClones(t *testing.T) {
 
 // TestEndsExpectedFeeds: two feeds, the stream ends with the second.
 func TestEndsExpectedFeeds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f1, f2 := a.create(10), a.create(2000)
 		g1, g2 := b.clone(f1.Key(), false), b.clone(f2.Key(), false)
@@ -116,7 +116,7 @@ func TestEndsExpectedFeeds(t *testing.T) {
 func TestLiveDoesNotEnd(t *testing.T) {
 	for _, d := range dialects {
 		t.Run(d.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				f := a.create(10)
 				g := b.clone(f.Key(), false)
@@ -142,7 +142,7 @@ func TestLiveDoesNotEnd(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	for _, d := range dialects[:2] {
 		t.Run(d.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				f := a.create(10)
 				g := b.clone(f.Key(), false)
@@ -170,7 +170,7 @@ func TestTimeout(t *testing.T) {
 
 // TestCloseLeavesNothing: synctest fails if a goroutine is left.
 func TestCloseLeavesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(3000)
 		b.clone(f.Key(), false)
@@ -191,7 +191,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // TestFeedClosed: the channel goes, the stream and its other feeds live on.
 func TestFeedClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f1, f2 := a.create(5), a.create(5)
 		g1, g2 := b.clone(f1.Key(), false), b.clone(f2.Key(), false)

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -29,7 +29,7 @@ func TestFaults(t *testing.T) {
 		"short discovery key":   {[]byte{5, 0, 0x0a, 2, 1, 1}, wire.ErrLength},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newSide(t, "b")
 				g := b.clone(feed.Key(nonce2key(nonce)), false)
 				x := dial(t, b, "evil", protocol.StreamOptions{})
@@ -50,7 +50,7 @@ func nonce2key(n []byte) (k [32]byte) { copy(k[:], n); return k }
 
 // TestHugeAnnouncements cost neither time nor memory, and do no harm.
 func TestHugeAnnouncements(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(100)
 		g := b.clone(f.Key(), false)
@@ -78,7 +78,7 @@ func TestHugeAnnouncements(t *testing.T) {
 // TestRaggedMaps: a remote that announces ragged maps on many feeds does not make us keep more than
 // the bound, and honest sources still serve.
 func TestRaggedMaps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		ragged := wire.EncodeRLE([]byte{}, bytes.Repeat([]byte{0xaa}, 131072))
 		const feeds = 300 // 40 MiB

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/store"
 	"github.com/go-hypercore/hypercore/store/storetest"
@@ -17,7 +18,7 @@ import (
 func TestFork(t *testing.T) {
 	for _, common := range []int{0, 5, 10} {
 		for _, longer := range []bool{true, false} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				key := seedKey(9)
 				f1, f2 := open(t, feed.Options{SecretKey: key}), open(t, feed.Options{SecretKey: key})
 				n1, n2 := 12, 40
@@ -78,7 +79,7 @@ func TestFork(t *testing.T) {
 func TestLocalFailure(t *testing.T) {
 	for _, d := range dialects[:2] {
 		t.Run(d.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				f, f2 := a.create(3000), a.create(10)
 				faulty := storetest.NewFaulty(store.Memory())
@@ -124,7 +125,7 @@ func TestLocalFailure(t *testing.T) {
 
 // TestLimited: over a limited connection only single small blocks someone waits for are fetched.
 func TestLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(3000)
 		g := b.clone(f.Key(), false)
@@ -147,7 +148,7 @@ func TestLimited(t *testing.T) {
 
 // TestManyReopens opens and closes a feed more often than there are channels.
 func TestManyReopens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(3)
 		g := b.clone(f.Key(), false)

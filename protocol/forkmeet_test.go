@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 )
 
@@ -59,7 +59,7 @@ func TestForkedWriters(t *testing.T) {
 		{10, 10, 0}, {10, 10, 9}, {10, 10, 4}, {40, 12, 3}, {12, 40, 3}, {3000, 5, 4}, {1, 1, 0}, {64, 33, 32},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				key := seedKey(9)
 				f, g := open(t, feed.Options{SecretKey: key}), open(t, feed.Options{SecretKey: key})
@@ -86,7 +86,7 @@ func TestForkedWriters(t *testing.T) {
 func TestCopiedWriters(t *testing.T) {
 	for _, c := range []struct{ n1, n2 int }{{10, 10}, {40, 12}, {5, 3000}, {0, 7}, {0, 0}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				key := seedKey(9)
 				f, g := open(t, feed.Options{SecretKey: key}), open(t, feed.Options{SecretKey: key})
@@ -127,7 +127,7 @@ func TestForkBesideReader(t *testing.T) {
 	for _, d := range dialects[:2] {
 		for _, c := range []struct{ n1, n2, common int }{{10, 10, 4}, {40, 12, 3}, {12, 40, 3}} {
 			t.Run(fmt.Sprint(d.name, c), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					a, b, other := newSide(t, "a"), newSide(t, "b"), newSide(t, "other")
 					key := seedKey(9)
 					f, g := open(t, feed.Options{SecretKey: key}), open(t, feed.Options{SecretKey: key})

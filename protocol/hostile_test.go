@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/protocoltest"
 	"github.com/go-hypercore/hypercore/protocol/wire"
@@ -73,7 +74,7 @@ func (x *raw) next(typ wire.Type) wire.Frame {
 // TestUnproven: who knows only the discovery key, or has a capability recorded from somebody else,
 // or one meant for somebody else, gets not a byte, whether the feed is here or not.
 func TestUnproven(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := b.create(10)
 		other := open(t, feed.Options{})
@@ -207,7 +208,7 @@ func TestWrongBlock(t *testing.T) {
 		"no nodes":  func(p *feed.Proof) { p.Nodes = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				f := a.create(500)
 				g := b.clone(f.Key(), false)
@@ -235,7 +236,7 @@ func TestWrongBlock(t *testing.T) {
 
 // TestWrongBlockBeside: the same while an honest source is connected.
 func TestWrongBlockBeside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(3000)
 		g := b.clone(f.Key(), false)
@@ -262,7 +263,7 @@ func TestWrongBlockBeside(t *testing.T) {
 // seconds at most, and loses its stream.
 func TestSilentSource(t *testing.T) {
 	for _, alone := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			a, b := newSide(t, "a"), newSide(t, "b")
 			f := a.create(300)
 			g := b.clone(f.Key(), false)
@@ -305,7 +306,7 @@ func TestSilentSource(t *testing.T) {
 // Another source has it.
 func TestNoAnswerForOne(t *testing.T) {
 	for _, dia := range []protocol.Dialect{protocol.Native} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			a, b := newSide(t, "a"), newSide(t, "b")
 			f := a.create(2000)
 			g := b.clone(f.Key(), false)
@@ -338,7 +339,7 @@ func TestNoAnswerForOne(t *testing.T) {
 
 // TestNotReading: a remote that asks and never reads loses the stream; memory stays bounded.
 func TestNotReading(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := b.create(1000)
 		x := dial(t, b, "deaf", protocol.StreamOptions{})
@@ -362,7 +363,7 @@ func TestNotReading(t *testing.T) {
 // TestNotReadingOne: a remote that asks for small blocks one by one and never reads keeps nobody but
 // its own stream. The answer it is stuck at is one that the server writes itself.
 func TestNotReadingOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := b.create(3)
 		if _, err := f.Append(ctx, make([]byte, 10<<10)); err != nil {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -66,7 +66,7 @@ func (b *budget) state() (used, peak, refused int) {
 func TestMemoryReturns(t *testing.T) {
 	for _, d := range []protocol.Dialect{protocol.Native, protocol.V6} {
 		t.Run(short(d), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a, b := newSide(t, "a"), newSide(t, "b")
 				f := a.create(500)
 				for range 3 {
@@ -119,7 +119,7 @@ func TestMemoryReturns(t *testing.T) {
 // the budget they share, and an honest stream under the same budget goes on.
 func TestMemoryBudget(t *testing.T) {
 	const limit = 48 << 20
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := open(t, feed.Options{SecretKey: honestKey})
 		appendBlocks(t, f, honestBlocks)
@@ -200,7 +200,7 @@ func TestMemoryBudget(t *testing.T) {
 // TestMemoryRefused: what cannot be read for want of memory ends the stream after a while, with an
 // error that says so and blames nobody; what can be done with less goes on.
 func TestMemoryRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(3) // small blocks
 		g := b.clone(f.Key(), false)

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 )
 
@@ -22,7 +22,7 @@ var rounds = flag.Uint64("rounds", 25, "rounds of TestRandom")
 func TestRandom(t *testing.T) {
 	for seed := range *rounds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { randomRound(t, seed) })
+			bubble.Test(t, func(t *testing.T) { randomRound(t, seed) })
 		})
 	}
 }

@@ -3,10 +3,10 @@ package protocol_test
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 	"github.com/go-hypercore/hypercore/store"
@@ -17,7 +17,7 @@ import (
 // does not add up; when it has shown the whole proof our disk fails. That is not
 // its fault: it keeps its stream, and is asked again when the disk is well.
 func TestProbeLocalFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(40)
 		disk := storetest.NewFaulty(store.Memory())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -17,7 +18,7 @@ import (
 // A survey says of each missing block whether somebody has it, as a look at
 // each block does.
 func TestSurvey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const n = 600
 		r := rand.New(rand.NewPCG(1, 2))
 		w := newSide(t, "writer")
@@ -105,7 +106,7 @@ func TestSurvey(t *testing.T) {
 // A remote that claims a length beyond measure and a map as ragged as can be
 // costs a bounded look.
 func TestSurveyOfAnything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		f := b.clone(open(t, feed.Options{}).Key(), true)
 		x := dial(t, b, "evil", protocol.StreamOptions{})

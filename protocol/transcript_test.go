@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/protocoltest"
 	"github.com/go-hypercore/hypercore/protocol/wire"
@@ -83,7 +84,7 @@ func TestTranscriptDownload(t *testing.T) {
 	for _, name := range []string{"plain", "encrypted", "static"} {
 		t.Run(name, func(t *testing.T) {
 			tr := loadTranscript(t, name)
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newSide(t, "b")
 				b.id = unhex(t, tr.B.ID)
 				key := feed.Key(unhex(t, tr.Feeds[0].Key))
@@ -175,7 +176,7 @@ func TestTranscriptUpload(t *testing.T) {
 	for _, name := range []string{"plain", "encrypted", "static"} {
 		t.Run(name, func(t *testing.T) {
 			tr := loadTranscript(t, name)
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				a := newSide(t, "a")
 				f := sourceOf(t, name)
 				a.add(f)
@@ -241,7 +242,7 @@ func sourceOf(t *testing.T, name string) *feed.Feed {
 // side does what npm's other side did: blocks, a seek, a new length, an extension, an Unhave.
 func TestTranscriptLive(t *testing.T) {
 	tr := loadTranscript(t, "live-multi")
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		var keys []feed.Key
 		var fs []*feed.Feed

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -41,7 +42,7 @@ func TestFloodsAreThrottled(t *testing.T) {
 		{"sixteen ragged maps", 16, func(b []byte, _ uint64) []byte { return append(b, bitfield(0, code)...) }, 0, 10 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				b := newSide(t, "b")
 				key := nonce2key([]byte{9})
 				b.clone(feed.Key(key), true)
@@ -70,7 +71,7 @@ func TestFloodsAreThrottled(t *testing.T) {
 
 // TestFloodsShareCores: many remotes that flood together are held to their part of all cores.
 func TestFloodsShareCores(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		b := newSide(t, "b")
 		key := nonce2key([]byte{9})
 		b.clone(feed.Key(key), true)

@@ -40,9 +40,10 @@ var layers = map[string][]string{
 	"interop":               {},
 	"lab":                   {},
 	"internal/layers":       {},
-	"internal/leaktest":     {}, // for tests of all packages
-	"internal/simtest":      {}, // for tests of discovery and node
-	"internal/transcript":   {}, // for tests of the command
+	"internal/bubble":       {},                  // for tests of all packages
+	"internal/leaktest":     {},                  // for tests of all packages
+	"internal/simtest":      {"internal/bubble"}, // for tests of discovery and node
+	"internal/transcript":   {},                  // for tests of the command
 }
 
 // mayUse lists who may import what lies outside the module. A trailing slash
@@ -50,12 +51,11 @@ var layers = map[string][]string{
 var mayUse = map[string][]string{
 	"github.com/libp2p/":     {"discovery", "node", "cmd/hypercore", "examples/byohost", "examples/follow", "internal/simtest"},
 	"github.com/spf13/cobra": {"cmd/hypercore"},
-	"testing":                {"store/storetest", "protocol/protocoltest", "internal/simtest", "internal/leaktest"},
+	"testing":                {"store/storetest", "protocol/protocoltest", "internal/simtest", "internal/leaktest", "internal/bubble"},
 	"flag":                   {"cmd/hypercore", "examples/quickstart", "examples/follow", "examples/byohost"},
 }
 
 func TestLayers(t *testing.T) {
-	root := filepath.Join("..", "..")
 	err := filepath.WalkDir(root, func(dir string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
@@ -102,7 +102,31 @@ func TestLayers(t *testing.T) {
 const maxLines = 600
 
 func TestFileLength(t *testing.T) {
-	root := filepath.Join("..", "..")
+	sources(t, func(path, text string) {
+		if n := strings.Count(text, "\n"); n > maxLines {
+			t.Errorf("%s has %d lines; split it by concern (limit %d)", path, n, maxLines)
+		}
+	})
+}
+
+// TestBubbles holds that virtual time is entered where the race detector is
+// taken care of. The benchmarks, which do not run under it, are free.
+func TestBubbles(t *testing.T) {
+	const call = "synctest." + "Test("
+	door := filepath.Join("internal", "bubble", "bubble.go")
+	sources(t, func(path, text string) {
+		in, _ := filepath.Rel(root, path)
+		if strings.Contains(text, call) && in != door && !strings.HasPrefix(in, "bench") {
+			t.Errorf("%s calls %s...); use internal/bubble", path, call)
+		}
+	})
+}
+
+var root = filepath.Join("..", "..")
+
+// sources calls f for each Go file of the repository.
+func sources(t *testing.T, f func(path, text string)) {
+	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -120,9 +144,7 @@ func TestFileLength(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if n := strings.Count(string(b), "\n"); n > maxLines {
-			t.Errorf("%s has %d lines; split it by concern (limit %d)", path, n, maxLines)
-		}
+		f(path, string(b))
 		return nil
 	})
 	if err != nil {

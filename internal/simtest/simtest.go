@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -18,6 +17,8 @@ import (
 	"github.com/marcopolo/simnet"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/go-hypercore/hypercore/internal/bubble"
 )
 
 // Full tells whether networks are to be simulated at the size that the
@@ -44,7 +45,7 @@ type Network struct {
 // returns, the last first.
 func Run(t *testing.T, f func(t *testing.T, n *Network)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := &Network{t: t, gone: map[string]bool{}}
 		n.nw = &simnet.Simnet{LatencyFunc: n.latency}
 		n.nw.Start()

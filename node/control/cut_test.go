@@ -11,6 +11,8 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-hypercore/hypercore/internal/bubble"
 )
 
 func cutString(t *testing.T, r io.Reader, c Cut) []string {
@@ -101,7 +103,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // A line is appended when it is whole, not when the input ends; and waiting
 // for input ends with the context.
 func TestCutSlowInput(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		pr, pw := io.Pipe()
 		defer pw.Close()
 		ctx, cancel := context.WithCancel(t.Context())
