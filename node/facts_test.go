@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -100,7 +101,7 @@ func TestFactsTCP(t *testing.T) {
 	t.Parallel()
 	w := start(t, node.Config{Network: "none"})
 	wf := writer(t, w, 3)
-	l, err := w.ListenTCP("127.0.0.1:0", node.TCPOptions{})
+	l, err := w.ListenTCP(fmt.Sprintf("127.0.0.1:%d", quietPort(t)), node.TCPOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mrand "math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +25,25 @@ import (
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/store"
 )
+
+// quietPort returns a port where nothing listens, and that the system gives to nobody
+// who leaves the choice to it, so that it stays free when it is given back.
+func quietPort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 10_000 + mrand.IntN(20_000)
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	t.Fatal("no port is free")
+	return 0
+}
 
 // start runs a node on loopback; it is closed with the test.
 func start(t testing.TB, cfg node.Config) *node.Node {
@@ -308,7 +329,8 @@ func TestJoinWithoutFeed(t *testing.T) {
 
 func TestNobodyFoundIsExplained(t *testing.T) {
 	t.Parallel()
-	dead := start(t, node.Config{Server: true, Listen: node.Loopback()[:1]})
+	listen := ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", quietPort(t)))
+	dead := start(t, node.Config{Server: true, Listen: []ma.Multiaddr{listen}})
 	boot := info(dead)
 	if err := dead.Close(); err != nil {
 		t.Fatal(err)
