@@ -80,6 +80,8 @@ type demoOptions struct {
 type demo struct {
 	a       *app
 	o       demoOptions
+	in      demoInput
+	cut     control.Cut
 	dir     string
 	network string
 	servers []*node.Node
@@ -130,6 +132,10 @@ type readerResult struct {
 func (a *app) demo(ctx context.Context, o demoOptions) (err error) {
 	quietLogs()
 	d := &demo{a: a, o: o}
+	if d.in, d.cut, err = d.input(); err != nil {
+		return err
+	}
+	defer d.in.close()
 	if d.dir, err = os.MkdirTemp("", "hypercore-demo-"); err != nil {
 		return err
 	}
@@ -194,11 +200,7 @@ func (d *demo) config(dir string) node.Config {
 
 // write puts the input into a feed and announces it.
 func (d *demo) write(ctx context.Context) (err error) {
-	in, cut, err := d.input()
-	if err != nil {
-		return err
-	}
-	defer in.close()
+	in := d.in
 	if d.writer, err = node.New(ctx, d.config("writer")); err != nil {
 		return fmt.Errorf("start the writer: %w", err)
 	}
@@ -210,7 +212,7 @@ func (d *demo) write(ctx context.Context) (err error) {
 	sum := sha256.New()
 	var read atomic.Uint64
 	p := d.a.progress("writer", bytesUnit, func() (uint64, uint64, string) { return read.Load(), uint64(max(in.size, 0)), "" })
-	ap, err := control.NewLocal(control.OpenFeed{Feed: d.feed}, nil).Append(ctx, counted{io.TeeReader(in.r, sum), &read}, cut)
+	ap, err := control.NewLocal(control.OpenFeed{Feed: d.feed}, nil).Append(ctx, counted{io.TeeReader(in.r, sum), &read}, d.cut)
 	p.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.name, err)
