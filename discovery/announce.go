@@ -3,10 +3,10 @@ package discovery
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -287,6 +287,9 @@ func (o *overlay) recheckLoop() {
 		if o.pass(o.ctx) != nil {
 			return
 		}
+		if o.size() > smallNetwork {
+			continue // it has only come to be known as a larger one
+		}
 		if n, err := o.recheck(msgs, p); err != nil {
 			log.Debugw("server not checked", "network", o.name, "peer", p, "error", err)
 		} else if n > 0 {
@@ -297,14 +300,13 @@ func (o *overlay) recheckLoop() {
 
 // recheck asks p for records it should have. When it has none of them, p is
 // sent all; their number is returned. In a network a little larger than a
-// bucket each server rightly lacks some, so one record is not enough to tell.
+// bucket each server rightly lacks some, so it is asked for those nearest to it.
 func (o *overlay) recheck(msgs *pb.ProtocolMessenger, p peer.ID) (int, error) {
 	ts := o.d.announced()
 	if len(ts) == 0 {
 		return 0, nil
 	}
-	rand.Shuffle(len(ts), func(i, j int) { ts[i], ts[j] = ts[j], ts[i] })
-	for _, probe := range ts[:min(len(ts), recheckProbes)] {
+	for _, probe := range nearest(ts, p, recheckProbes) {
 		if has, err := o.holds(msgs, p, probe); has || err != nil {
 			return 0, err
 		}
@@ -323,6 +325,29 @@ func (o *overlay) recheck(msgs *pb.ProtocolMessenger, p peer.ID) (int, error) {
 		}
 	}
 	return len(ts), nil
+}
+
+// nearest returns the n topics with the least distance to p on the DHT, the nearest
+// first: the XOR of the SHA-256 of both (Kademlia; libp2p's specs/kad-dht).
+func nearest(ts []Topic, p peer.ID, n int) []Topic {
+	type far struct {
+		t        Topic
+		distance [sha256.Size]byte
+	}
+	at := sha256.Sum256([]byte(p))
+	list := make([]far, len(ts))
+	for i, t := range ts {
+		list[i] = far{t, sha256.Sum256(t.Multihash())}
+		for k := range at {
+			list[i].distance[k] ^= at[k]
+		}
+	}
+	slices.SortFunc(list, func(a, b far) int { return bytes.Compare(a.distance[:], b.distance[:]) })
+	near := make([]Topic, min(n, len(list)))
+	for i := range near {
+		near[i] = list[i].t
+	}
+	return near
 }
 
 // holds asks p whether it has this host's record of a topic.

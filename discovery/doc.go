@@ -38,8 +38,8 @@
 //     addresses sends nothing that is still valid, and an absence of up to
 //     three hours after a clean end counts as none.
 //  3. On small networks (at most one bucket of servers, where each server
-//     keeps every record) a server that appears is asked for some records it
-//     should have, and is sent all of them when it has none. This is how a
+//     keeps every record) a server that appears is asked for the records
+//     nearest to it, and is sent all of them when it has none. This is how a
 //     restarted bootstrap node learns the records again.
 //  4. Keys of former runs that nobody announces any more are dropped.
 //

@@ -49,4 +49,6 @@ func OwnWait(n int, enough bool) time.Duration { return ownPace.wait(n, enough) 
 
 var IsLAN = isLAN
 
+var Nearest = nearest
+
 const PruneAfter = pruneAfter
