@@ -3,7 +3,6 @@ package discovery
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
@@ -12,6 +11,7 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p-kbucket/keyspace"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -328,24 +328,16 @@ func (o *overlay) recheck(msgs *pb.ProtocolMessenger, p peer.ID) (int, error) {
 }
 
 // nearest returns the n topics with the least distance to p on the DHT, the nearest
-// first: the XOR of the SHA-256 of both (Kademlia; libp2p's specs/kad-dht).
+// first.
 func nearest(ts []Topic, p peer.ID, n int) []Topic {
-	type far struct {
-		t        Topic
-		distance [sha256.Size]byte
-	}
-	at := sha256.Sum256([]byte(p))
-	list := make([]far, len(ts))
+	space := keyspace.XORKeySpace
+	keys := make([]keyspace.Key, len(ts))
 	for i, t := range ts {
-		list[i] = far{t, sha256.Sum256(t.Multihash())}
-		for k := range at {
-			list[i].distance[k] ^= at[k]
-		}
+		keys[i] = space.Key(t.Multihash())
 	}
-	slices.SortFunc(list, func(a, b far) int { return bytes.Compare(a.distance[:], b.distance[:]) })
-	near := make([]Topic, min(n, len(list)))
-	for i := range near {
-		near[i] = list[i].t
+	near := make([]Topic, min(n, len(ts)))
+	for i, k := range keyspace.SortByDistance(space, space.Key([]byte(p)), keys)[:len(near)] {
+		near[i], _ = topicOf(k.Original)
 	}
 	return near
 }

@@ -81,7 +81,6 @@ type demo struct {
 	a       *app
 	o       demoOptions
 	in      demoInput
-	cut     control.Cut
 	dir     string
 	network string
 	servers []*node.Node
@@ -132,7 +131,7 @@ type readerResult struct {
 func (a *app) demo(ctx context.Context, o demoOptions) (err error) {
 	quietLogs()
 	d := &demo{a: a, o: o}
-	if d.in, d.cut, err = d.input(); err != nil {
+	if d.in, err = d.input(); err != nil {
 		return err
 	}
 	defer d.in.close()
@@ -212,7 +211,7 @@ func (d *demo) write(ctx context.Context) (err error) {
 	sum := sha256.New()
 	var read atomic.Uint64
 	p := d.a.progress("writer", bytesUnit, func() (uint64, uint64, string) { return read.Load(), uint64(max(in.size, 0)), "" })
-	ap, err := control.NewLocal(control.OpenFeed{Feed: d.feed}, nil).Append(ctx, counted{io.TeeReader(in.r, sum), &read}, d.cut)
+	ap, err := control.NewLocal(control.OpenFeed{Feed: d.feed}, nil).Append(ctx, counted{io.TeeReader(in.r, sum), &read}, in.cut)
 	p.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.name, err)

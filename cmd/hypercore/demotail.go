@@ -198,26 +198,27 @@ func columns(rows [][]string) []string {
 // demoInput is what the demo shares.
 type demoInput struct {
 	input
+	cut   control.Cut
 	close func()
 }
 
-func (d *demo) input() (demoInput, control.Cut, error) {
+func (d *demo) input() (demoInput, error) {
 	cut := control.Cut{Size: int(d.o.chunk)}
 	if d.o.lines {
 		cut = control.Cut{By: control.CutLines}
 	}
 	if d.o.file == "" {
-		return demoInput{input{"generated text", &textReader{left: demoText, rng: rand.New(rand.NewPCG(1, 1))}, demoText}, func() {}}, cut, nil
+		return demoInput{input{"generated text", &textReader{left: demoText, rng: rand.New(rand.NewPCG(1, 1))}, demoText}, cut, func() {}}, nil
 	}
 	ins, closeAll, err := d.a.openInputs([]string{d.o.file})
 	if err != nil {
-		return demoInput{}, cut, err
+		return demoInput{}, err
 	}
 	in := ins[0]
 	if f, ok := in.r.(*os.File); ok {
 		in.name = f.Name()
 	}
-	return demoInput{in, closeAll}, cut, nil
+	return demoInput{in, cut, closeAll}, nil
 }
 
 // textReader yields lines of words, the same every time.

@@ -23,25 +23,19 @@ func TestTimersAtOnce(t *testing.T) {
 	})
 }
 
-// TestProcessorsComeBack holds that parallel bubbles leave the number of
-// processors as it was.
+// TestProcessorsComeBack holds that the last bubble of several gives the
+// processors back, and none before it.
 func TestProcessorsComeBack(t *testing.T) {
 	before := runtime.GOMAXPROCS(3)
 	defer runtime.GOMAXPROCS(before)
-	t.Run("bubbles", func(t *testing.T) {
-		for range 4 {
-			t.Run("one", func(t *testing.T) {
-				t.Parallel()
-				Test(t, func(t *testing.T) {
-					time.Sleep(time.Second)
-					if n := runtime.GOMAXPROCS(0); race && n != 1 {
-						t.Errorf("%d processors in a bubble, want 1", n)
-					}
-				})
-			})
+	var p sharedProcessors
+	for _, step := range []struct {
+		do   func()
+		want int
+	}{{p.narrow, 1}, {p.narrow, 1}, {p.restore, 1}, {p.narrow, 1}, {p.restore, 1}, {p.restore, 3}} {
+		step.do()
+		if n := runtime.GOMAXPROCS(0); n != step.want {
+			t.Fatalf("%d processors, want %d", n, step.want)
 		}
-	})
-	if n := runtime.GOMAXPROCS(0); n != 3 {
-		t.Errorf("%d processors after the bubbles, want 3", n)
 	}
 }
