@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/discovery"
 	"github.com/go-hypercore/hypercore/internal/leaktest"
+	"github.com/go-hypercore/hypercore/internal/port"
 )
 
 func TestMain(m *testing.M) {
@@ -60,22 +59,15 @@ func key(t testing.TB) crypto.PrivKey {
 	return k
 }
 
-// loopback returns an address that nobody listens at, with a port that the
-// system does not give to others meanwhile: it takes those for connections from
-// 32768 on.
+// loopback returns an address that nobody listens at, and that stays so until a
+// test does.
 func loopback(t testing.TB) ma.Multiaddr {
 	t.Helper()
-	for range 100 {
-		port := 10_000 + mathrand.IntN(20_000)
-		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		return ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port))
+	p, err := port.Free()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return nil
+	return ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", p))
 }
 
 // at makes a host listen there and nowhere else.

@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mrand "math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,27 +20,19 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/internal/leaktest"
+	"github.com/go-hypercore/hypercore/internal/port"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/store"
 )
 
-// quietPort returns a port where nothing listens, and that the system gives to nobody
-// who leaves the choice to it, so that it stays free when it is given back.
+// quietPort returns a port where nobody listens, and to which a test can come back.
 func quietPort(t testing.TB) int {
 	t.Helper()
-	for range 100 {
-		port := 10_000 + mrand.IntN(20_000)
-		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return port
+	p, err := port.Free()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return 0
+	return p
 }
 
 // start runs a node on loopback; it is closed with the test.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/go-hypercore/hypercore/internal/leaktest"
+	"github.com/go-hypercore/hypercore/internal/port"
 	"github.com/go-hypercore/hypercore/node/control"
 )
 
@@ -265,18 +265,11 @@ func copyDir(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }
 
-// freeport VAR: a TCP port that nobody listens on, and that the system does not
-// give to others meanwhile: it takes those from 32768 on.
+// freeport VAR: a TCP port that nobody listens on.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	for range 100 {
-		port := strconv.Itoa(10_000 + rand.IntN(20_000))
-		if l, err := net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
-			ts.Check(l.Close())
-			ts.Setenv(args[0], port)
-			return
-		}
-	}
-	ts.Fatalf("no free port")
+	p, err := port.Free()
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(p))
 }
 
 // jsonfield VAR FILE FIELD

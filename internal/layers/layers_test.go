@@ -43,6 +43,7 @@ var layers = map[string][]string{
 	"internal/bubble":       {},                  // for tests of all packages
 	"internal/leaktest":     {},                  // for tests of all packages
 	"internal/simtest":      {"internal/bubble"}, // for tests of discovery and node
+	"internal/port":         {},                  // for tests of discovery, node and the command
 	"internal/transcript":   {},                  // for tests of the command
 }
 
