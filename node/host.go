@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -103,6 +104,18 @@ func (hs *hosting) noMoreDials() {
 	if hs.gate != nil && hs.gate.pace != nil {
 		hs.gate.pace.end()
 	}
+}
+
+// hangUp ends all connections of a host that is about to be closed. A listener that
+// ends while there are any makes libp2p tell the other side that this host has no
+// address any more, and they forget those that they had, also where a server of the
+// DHT holds records of this host, which outlast it.
+func hangUp(h host.Host) {
+	var wg sync.WaitGroup
+	for _, c := range h.Network().Conns() {
+		wg.Go(func() { c.Close() })
+	}
+	wg.Wait()
 }
 
 func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr) ([]libp2p.Option, error) {

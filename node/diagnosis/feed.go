@@ -140,6 +140,9 @@ func providersStep(f Facts) Step {
 	switch {
 	case found > 0:
 		s.Text = many(found, "peer") + " found"
+		if x.Bare > 0 {
+			s.Text += ", and " + count(uint64(x.Bare)) + " whose address nobody knows"
+		}
 	case x.Bare > 0:
 		s.State, s.Text = Bad, many(x.Bare, "peer")+" found, whose address nobody knows"
 		s.Do = "it was there not long ago; name it with --peer if you know where it is"

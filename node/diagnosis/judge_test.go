@@ -231,6 +231,8 @@ func TestSteps(t *testing.T) {
 		{"announced", "ok: on 2 nodes of network lab, valid for 23 hours", giver},
 		{"announced", "ok: on 2 nodes of network lab, valid for 23 hours; of 3 asked now, 2 have it", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced[0].Asked, f.Feed.Announced[0].Confirmed = 3, 2 }},
 		{"providers", "ok: 1 peer found", nil},
+		{"providers", "ok: 1 peer found, and 2 whose address nobody knows", func(f *diagnosis.Facts) { f.Feed.Bare = 2 }},
+		{"providers", "BAD: 2 peers found, whose address nobody knows", func(f *diagnosis.Facts) { f.Feed.Peers, f.Feed.Bare = nil, 2 }},
 		{"peer", "ok: 12D3…ThemThem at 203.0.113.9:4001 (quic), found by DHT, direct by a hole punch, speaks /hypercore/replicate/1.0.0, key accepted, has all 100 blocks it knows of", nil},
 		{"peer", "BAD: 12D3…ThemThem at 203.0.113.9:4001 (tcp), found by DHT: connection refused (3 attempts)", func(f *diagnosis.Facts) { lost(f, diagnosis.Refused, "/ip4/203.0.113.9/tcp/4001") }},
 		{"peer", "BAD: 12D3…ThemThem through the relay 203.0.113.5:4001 (tcp), found by DHT, relayed with narrow limits (no hole punch got through), speaks /hypercore/replicate/1.0.0, key accepted, has 7 of 100 blocks", func(f *diagnosis.Facts) {
