@@ -22,7 +22,10 @@ func init() { register("limit", func() system { return &limit{} }) }
 // stream over TCP, TLS and yamux; the sender reads the file; the receiver
 // hashes each block with BLAKE2b-256, on as many goroutines as cores, and
 // writes in goroutines beside them. It has no tree, no messages, no proofs.
-type limit struct{ host host.Host }
+type limit struct {
+	host host.Host
+	live liveLimit
+}
 
 const (
 	limitProtocol = "/bench/limit"
