@@ -133,4 +133,13 @@ func (f *Feed) corrupt(file string, off int64, format string, args ...any) *Corr
 	return &CorruptError{Dir: f.st.String(), File: file, Offset: off, Reason: fmt.Sprintf(format, args...)}
 }
 
+// errAbsent is ErrNotLocal for a block. Get has one for each block that it waits for,
+// which nobody reads, so it has its text when it is asked for.
+type errAbsent uint64
+
+func (e errAbsent) Error() string { return fmt.Sprintf("%v: block %d", ErrNotLocal, uint64(e)) }
+
+// Is makes errors.Is(err, ErrNotLocal) true.
+func (e errAbsent) Is(target error) bool { return target == ErrNotLocal }
+
 func isNotLocal(err error) bool { return err != nil && errors.Is(err, ErrNotLocal) }

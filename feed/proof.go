@@ -64,7 +64,7 @@ func (f *Feed) Prove(req ProofRequest, remote merkle.MutableBits, p *Proof) erro
 		}
 	}
 	if index >= f.limit() || !req.Hash && (!f.image.Data.Get(index) || f.hidden.has(index)) {
-		return fmt.Errorf("%w: block %d", ErrNotLocal, index)
+		return errAbsent(index)
 	}
 	return f.prove(index, digest, req.Hash, f.limit(), remote, p)
 }

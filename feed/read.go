@@ -106,7 +106,7 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 	e := extent{sizes: sizes}
 	end = f.image.Data.RunEnd(start, end)
 	if end <= start {
-		return e, fmt.Errorf("%w: block %d", ErrNotLocal, start)
+		return e, errAbsent(start)
 	}
 	off, err := f.offset(start)
 	if err != nil {
@@ -157,7 +157,7 @@ func (f *Feed) ReadBlocks(dst []byte, start, n uint64, sizes []uint64) ([]byte, 
 		return dst, sizes, nil
 	}
 	if start >= MaxLength || n > MaxLength {
-		return dst, sizes, fmt.Errorf("%w: block %d", ErrNotLocal, start)
+		return dst, sizes, errAbsent(start)
 	}
 	given, first := len(dst), len(sizes)
 	dst, sizes, err := f.readRun(dst, start, start+n, math.MaxUint64, sizes)

@@ -26,7 +26,7 @@ func (f *Feed) ProveRun(start, n, digest, last uint64, remote merkle.MutableBits
 	}
 	limit := f.limit()
 	if missing := f.nextUnshown(start); missing < start+n {
-		return fmt.Errorf("%w: block %d", ErrNotLocal, missing)
+		return errAbsent(missing)
 	}
 	var buf [merkle.MaxRunNodes]uint64
 	list, verifiedBy, err := merkle.ProveRun(shown{&f.tree, limit}, remote, start, n, digest, last, buf[:0])

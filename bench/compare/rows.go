@@ -203,6 +203,7 @@ func table() []row {
 			goals: []goal{
 				{side: "hypercore", than: "limit", value: 0.8},
 				{side: "hypercore", than: "npm", value: 3.5},
+				{side: "limit", than: "npm"},
 			},
 		},
 		{

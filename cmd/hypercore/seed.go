@@ -28,9 +28,11 @@ feeds, 40 have their files open at a time, five each; --open-feeds sets another 
 key, discoveryKey, directory, length}, {"event":"announced", key}, {"event":"peers", key,
 peers}, {"event":"sent", key, blocks, bytes} every few seconds while there is traffic`
 
-// How often seed looks at what there is to tell, and tells about traffic.
+// How often seed looks at what there is to tell, and tells about traffic. Where a look
+// at thousands of feeds takes long, it rests lookRests times as long.
 const (
 	seedEvery    = 200 * time.Millisecond
+	lookRests    = 200
 	trafficEvery = 5 * time.Second
 	stallAfter   = 5 * time.Second // nothing moved for so long: explain
 )
@@ -60,6 +62,7 @@ func newSeed(a *app) *cobra.Command {
 type seeded struct {
 	arg  string
 	f    *feed.Feed
+	dk   feed.DiscoveryKey
 	join *node.Join
 
 	announced bool
@@ -111,7 +114,7 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 		if err != nil {
 			return fmt.Errorf("seed %s: %w", args[i], err)
 		}
-		feeds = append(feeds, &seeded{arg: args[i], f: f, join: j})
+		feeds = append(feeds, &seeded{arg: args[i], f: f, dk: f.DiscoveryKey(), join: j})
 		if err := a.tellSeeded(n, ref, f); err != nil {
 			return err
 		}
@@ -175,9 +178,10 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 			return nil
 		case <-tick.C:
 		}
-		traffic := time.Since(lastTraffic) >= trafficEvery
+		look := time.Now()
+		traffic := look.Sub(lastTraffic) >= trafficEvery
 		if traffic {
-			lastTraffic = time.Now()
+			lastTraffic = look
 		}
 		waiting := 0
 		for _, s := range feeds {
@@ -190,13 +194,33 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 		}
 		if waiting > 0 && !explained && time.Since(start) > stallAfter {
 			explained = true
-			for _, s := range feeds {
-				if !s.announced {
-					v := diagnosis.Judge(n.facts(ctx, s.f.Key(), false))
-					a.say("%s is not announced yet: %s", s.arg, v.Line())
-				}
-			}
+			a.sayUnannounced(ctx, n, feeds)
 		}
+		tick.Reset(max(seedEvery, lookRests*time.Since(look)))
+	}
+}
+
+// sayUnannounced says why feeds are not announced yet, once for all that have one
+// reason.
+func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
+	var reasons []string
+	of := map[string][]string{}
+	for _, s := range feeds {
+		if s.announced {
+			continue
+		}
+		why := diagnosis.Judge(n.facts(ctx, s.f.Key(), false)).Line()
+		if of[why] == nil {
+			reasons = append(reasons, why)
+		}
+		of[why] = append(of[why], s.arg)
+	}
+	for _, why := range reasons {
+		who := of[why][0] + " is"
+		if more := len(of[why]) - 1; more > 0 {
+			who = of[why][0] + " and " + plural(uint64(more), "other feed") + " are"
+		}
+		a.say("%s not announced yet: %s", who, why)
 	}
 }
 
@@ -214,7 +238,7 @@ func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
 			}
 		}
 	}
-	peers := n.Engine().Peers(s.f.DiscoveryKey())
+	peers := n.Engine().Peers(s.dk)
 	var up uint64
 	for _, p := range peers {
 		up += p.UploadedBytes
