@@ -184,7 +184,7 @@ func (p *peers) found(dk feed.DiscoveryKey, info peer.AddrInfo) {
 		p.mu.Unlock()
 		return
 	case st == nil || st.topics[dk].IsZero():
-		if st == nil && len(p.m) >= maxPeers || !j.room() {
+		if !p.admit(j, st) {
 			p.mu.Unlock()
 			return
 		}
@@ -267,9 +267,7 @@ func (p *peers) left(dk feed.DiscoveryKey, key feed.Key) {
 	for _, st := range p.m {
 		delete(st.offered, key)
 		if _, ok := st.topics[dk]; ok {
-			delete(st.topics, dk)
-			p.n.host.ConnManager().Unprotect(st.id, dk.String())
-			signal(st.wake)
+			p.strike(st, dk)
 			p.drop(st)
 		}
 	}

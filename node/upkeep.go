@@ -40,10 +40,7 @@ func (p *peers) sweep() {
 		}
 		if now.Sub(st.seen) > forgetAfter && st.offences.over(now) { // a penalty may last longer
 			for dk := range st.topics {
-				delete(st.topics, dk)
-				if j := p.n.joined(dk); j != nil {
-					j.candidate(-1)
-				}
+				p.strike(st, dk)
 			}
 			if !st.fixed {
 				st.lan, st.fails, st.offences = false, 0, offences{}

@@ -1,0 +1,96 @@
+package node
+
+import (
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+)
+
+// Records of peers that are gone stay in the DHT for a day, and looks find them again
+// and again, so in a topic with many visitors most of what is found may be dead. There
+// is room for maxPerTopic candidates; a peer that was not tried yet takes the place of
+// one that failed, so that all are tried in the end, whoever was found first.
+
+// admit tells whether a peer that was found becomes a candidate of a topic; st is nil
+// if nothing is known of it. p.mu is held.
+func (p *peers) admit(t *topic, st *peerState) bool {
+	untried := st == nil || st.err == nil
+	if !t.room() && !(untried && p.giveUp(t)) {
+		return false
+	}
+	return st != nil || len(p.m) < maxPeers || p.forget()
+}
+
+// giveUp makes room in a topic by the candidate that has least to hope for; false if
+// there is none. p.mu is held.
+func (p *peers) giveUp(t *topic) bool {
+	st := p.worst(func(st *peerState) bool { return !st.topics[t.dk].IsZero() })
+	if st == nil {
+		return false
+	}
+	p.strike(st, t.dk)
+	return true
+}
+
+// strike takes a peer off the candidates of a topic. Its keeper ends if nothing else
+// wants it. p.mu is held.
+func (p *peers) strike(st *peerState, dk feed.DiscoveryKey) {
+	delete(st.topics, dk)
+	p.n.host.ConnManager().Unprotect(st.id, dk.String())
+	if t := p.n.joined(dk); t != nil {
+		t.candidate(-1)
+	}
+	signal(st.wake)
+}
+
+// forget makes room for another peer by the one that is least worth knowing; false if
+// there is none. What is known of one that misbehaved is kept. p.mu is held.
+func (p *peers) forget() bool {
+	now := time.Now()
+	st := p.worst(func(st *peerState) bool { return st.offences.over(now) && !st.wanted() })
+	if st == nil {
+		st = p.worst(func(st *peerState) bool { return st.offences.over(now) })
+	}
+	if st == nil {
+		return false
+	}
+	for dk := range st.topics {
+		p.strike(st, dk)
+	}
+	st.fails, st.offences = 0, offences{}
+	p.drop(st) // or its keeper does
+	return true
+}
+
+// enoughFailed is how many peers that have failed are compared, of those that the map
+// happens to give first: many are found in one look.
+const enoughFailed = 16
+
+// worst returns one of the peers that pass which has failed more often than others,
+// and first of all never lasted; nil if none has failed. One that is being dialled or
+// was good not long ago is not among them. p.mu is held.
+func (p *peers) worst(pass func(*peerState) bool) (worst *peerState) {
+	now := time.Now()
+	compared := 0
+	for _, st := range p.m {
+		switch {
+		case st.err == nil, st.link != nil, st.redial != nil, st.fixed, st.lan, now.Before(st.recall), now.Sub(st.lost) < recentLoss:
+			continue
+		case !pass(st):
+			continue
+		case worst == nil || st.worse(worst):
+			worst = st
+		}
+		if compared++; compared == enoughFailed {
+			break
+		}
+	}
+	return worst
+}
+
+func (st *peerState) worse(than *peerState) bool {
+	if st.lost.IsZero() != than.lost.IsZero() {
+		return st.lost.IsZero()
+	}
+	return st.fails > than.fails
+}
