@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -57,8 +55,7 @@ func TestKill(t *testing.T) {
 
 // killing is the processes and what they have promised.
 type killing struct {
-	t   *testing.T
-	dir string
+	world
 	net []string // flags
 	key string
 	rng *rand.Rand
@@ -76,7 +73,7 @@ type killing struct {
 }
 
 func newKilling(t *testing.T) *killing {
-	k := &killing{t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(9, 10))}
+	k := &killing{world: world{t, t.TempDir()}, rng: rand.New(rand.NewPCG(9, 10))}
 	boot := k.start("boot", nil, "bootstrap", "--network", "test", "--listen", "/ip4/127.0.0.1/tcp/0", "--json")
 	addr := boot.listening().Addrs[0]
 	k.net = []string{"--network", "test", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", addr, "--json"}
@@ -84,96 +81,6 @@ func newKilling(t *testing.T) *killing {
 	k.follower = k.start("follower", nil, append([]string{"clone", k.key, "./copy", "--live"}, k.net...)...)
 	k.follower.listening()
 	return k
-}
-
-// process is one that runs in the background.
-type process struct {
-	k      *killing
-	cmd    *exec.Cmd
-	lines  chan string
-	stderr bytes.Buffer
-	done   chan struct{}
-	err    error
-}
-
-// command makes a command with a home of its own.
-func (k *killing) command(home string, stdin io.Reader, args ...string) *exec.Cmd {
-	c := exec.Command("hypercore", args...)
-	c.Dir = filepath.Join(k.dir, home)
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		k.t.Fatal(err)
-	}
-	c.Env = append(os.Environ(), "HYPERCORE_HOME="+filepath.Join(c.Dir, "home"), "HYPERCORE_NETWORK=none")
-	c.Stdin = stdin
-	return c
-}
-
-// run runs a command to its end, which must be good.
-func (k *killing) run(home string, stdin io.Reader, args ...string) string {
-	k.t.Helper()
-	c := k.command(home, stdin, args...)
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if err != nil {
-		k.t.Fatalf("hypercore %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.Bytes())
-	}
-	return string(out)
-}
-
-// start starts a process that the test ends.
-func (k *killing) start(home string, stdin io.Reader, args ...string) *process {
-	k.t.Helper()
-	p := &process{k: k, cmd: k.command(home, stdin, args...), lines: make(chan string, 1024), done: make(chan struct{})}
-	p.cmd.Stderr = &p.stderr
-	out, err := p.cmd.StdoutPipe()
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		s := bufio.NewScanner(out)
-		s.Buffer(nil, 1<<20)
-		for s.Scan() {
-			select {
-			case p.lines <- s.Text():
-			default: // nobody reads any more
-			}
-		}
-		p.err = p.cmd.Wait()
-	}()
-	k.t.Cleanup(p.kill)
-	return p
-}
-
-// kill kills the process and waits until it is gone.
-func (p *process) kill() {
-	p.cmd.Process.Kill()
-	<-p.done
-}
-
-// listening waits for the event with the addresses.
-func (p *process) listening() event { return p.event("listening") }
-
-func (p *process) event(name string) event {
-	p.k.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case line := <-p.lines:
-			var e event
-			if err := json.Unmarshal([]byte(line), &e); err == nil && e.Event == name {
-				return e
-			}
-		case <-p.done:
-			p.k.t.Fatalf("%v ended: %v\n%s", p.cmd.Args, p.err, p.stderr.Bytes())
-		case <-timeout:
-			p.k.t.Fatalf("%v: no event %s in %v", p.cmd.Args, name, patience)
-		}
-	}
 }
 
 // someLines is what one append gets: lines that no other append has.
