@@ -393,3 +393,52 @@ func TestFlippedBytes(t *testing.T) {
 		}
 	}
 }
+
+// A writer without its tree is refused, also for repair: the sizes of its blocks are
+// nowhere else, and the data would be taken for what no append has finished.
+func TestTreeGone(t *testing.T) {
+	st, _ := made(t, 31, 40, 60)
+	tree := file(t, st, "tree")
+	for name, left := range map[string][]byte{"header": tree[:32], "nothing": {}} {
+		t.Run(name, func(t *testing.T) {
+			st := remove(t, st)
+			put(t, st, "tree", left)
+			refused(t, st, feed.Options{}, feed.ErrCorrupt)
+			refused(t, st, feed.Options{Repair: true}, feed.ErrCorrupt)
+		})
+	}
+	st = remove(t, st, "tree")
+	refused(t, st, feed.Options{}, feed.ErrCorrupt)
+	refused(t, st, feed.Options{Repair: true}, feed.ErrCorrupt)
+}
+
+// An old tree makes the feed shorter than what was announced. However often it is
+// opened, the rest stays, so that with the right tree all is there again.
+func TestOldTreeLosesNothing(t *testing.T) {
+	st, blocks := made(t, 32, 40, 60)
+	tree := file(t, st, "tree")
+	put(t, st, "tree", tree[:32+40*(2*40-1)])
+	for range 3 {
+		f := open(t, st, feed.Options{})
+		if n := f.Len(); n != 40 {
+			t.Fatalf("%d blocks with the tree of 40", n)
+		}
+		if _, err := f.Append(t.Context(), []byte("x")); !errors.Is(err, feed.ErrBehind) {
+			t.Fatalf("append: %v", err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, st, "tree", tree)
+	f := open(t, st, feed.Options{})
+	defer f.Close()
+	for i, want := range blocks {
+		if b, err := f.Local(uint64(i)); err != nil || !bytes.Equal(b, want) {
+			t.Fatalf("block %d of %d: %q, %v", i, f.Len(), b, err)
+		}
+	}
+	if _, err := f.Append(t.Context(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -134,7 +134,9 @@ func (f *Feed) planBehind(s *found, p *plan) error {
 			return err
 		}
 	}
-	if c.length == 0 && !f.opts.ReadOnly && s.sizes[treeName] > headerSize {
+	// A reader without a tree fetches everything again.
+	lost := s.sizes[treeName] > headerSize || (f.secret != nil || f.draft) && s.sizes[dataName] > 0
+	if c.length == 0 && !f.opts.ReadOnly && lost {
 		return f.corrupt(treeName, headerSize, "the journal says %d blocks, but no length is signed by the key and has its roots here", s.journal.length)
 	}
 	if f.opts.ReadOnly {

@@ -167,6 +167,9 @@ func (f *Feed) recoverTail(ctx context.Context, p *plan) error {
 			break
 		}
 	}
+	if f.acc.Len() < f.announced {
+		return nil
+	}
 	return f.cutFiles()
 }
 
