@@ -182,6 +182,9 @@ func Inspect(ctx context.Context, st store.Storage, o InspectOptions) (*Inspecti
 	if o.MaxRanges <= 0 {
 		o.MaxRanges = DefaultRanges
 	}
+	if r, ok := st.(store.Reader); ok {
+		st = r.Reading()
+	}
 	i := &inspector{ctx: ctx, f: &Feed{st: st, opts: Options{ReadOnly: true}}, o: o, r: &Inspection{}, s: &found{sizes: map[string]int64{}}}
 	defer i.f.files.close()
 	for _, step := range []func() error{i.files, i.keys, i.journal, i.bitfield, i.tree, i.signatures, i.compare, i.fork} {

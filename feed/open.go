@@ -69,6 +69,9 @@ func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 // newFeed returns a feed that is to be opened. Until looping is taken back, nothing
 // is committed.
 func newFeed(st store.Storage, opts Options) *Feed {
+	if r, ok := st.(store.Reader); ok && opts.ReadOnly {
+		st = r.Reading()
+	}
 	f := &Feed{st: st, opts: opts, done: make(chan struct{}), acc: new(merkle.Accumulator), looping: true}
 	f.hash = f.acc.TreeHash()
 	f.apply.verifier.Held, f.apply.verifier.Word = f.held, f.treeWord

@@ -22,7 +22,9 @@ const (
 func Dir(path string) Storage { return &dir{path: path} }
 
 type dir struct {
-	path string // constant
+	// Constant.
+	path    string
+	reading bool // files are opened for reading only
 
 	mu   sync.Mutex
 	made []string // directories whose entries changed since the last Sync
@@ -34,6 +36,9 @@ func (d *dir) Open(name string, create bool) (File, error) {
 	if name == "" || name == "." || name == ".." || filepath.Base(name) != name {
 		return nil, &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: fs.ErrInvalid}
 	}
+	if d.reading {
+		return d.openReading(name, create)
+	}
 	f, made, err := open(filepath.Join(d.path, name), create)
 	if err != nil {
 		return nil, err
@@ -44,6 +49,21 @@ func (d *dir) Open(name string, create bool) (File, error) {
 		d.mu.Unlock()
 	}
 	return f, nil
+}
+
+// Reading implements Reader.
+func (d *dir) Reading() Storage { return &dir{path: d.path, reading: true} }
+
+func (d *dir) openReading(name string, create bool) (File, error) {
+	path := filepath.Join(d.path, name)
+	if create {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrPermission}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return newFile(f), nil
 }
 
 // Sync syncs the directories that Open has changed. If there are none it syncs

@@ -202,3 +202,40 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A directory that is opened for reading is not written to.
+func TestReading(t *testing.T) {
+	dir := t.TempDir()
+	f, err := store.Dir(dir).Open("data", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("abc"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := store.Dir(dir).(store.Reader).Reading()
+	if _, err := r.Open("tree", true); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("created a file: %v", err)
+	}
+	if _, err := r.Open("../data", false); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("left the directory: %v", err)
+	}
+	f, err = r.Open("data", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Lock(); err != nil {
+		t.Error(err)
+	}
+	b := make([]byte, 3)
+	if _, err := f.ReadAt(b, 0); err != nil || string(b) != "abc" {
+		t.Errorf("read %q, %v", b, err)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); err == nil {
+		t.Error("written")
+	}
+}

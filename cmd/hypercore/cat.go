@@ -47,7 +47,7 @@ func newCat(a *app) *cobra.Command {
 				}
 				return usagef("--end %d is before --start %d", o.End, o.Start)
 			}
-			f, _, err := a.openFeed(c.Context(), args[0], c.Name())
+			f, _, err := a.openToRead(c.Context(), args[0], c.Name())
 			if err != nil {
 				return err
 			}

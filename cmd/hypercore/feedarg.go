@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -28,6 +30,18 @@ const serveAfter = 300 * time.Millisecond
 // or here. The caller closes it.
 func (a *app) openFeed(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
 	return a.openFeedWith(ctx, arg, command, feed.Options{MustExist: true})
+}
+
+// openToRead is openFeed for commands that change nothing: where the directory cannot
+// be written, on read-only media or because it is somebody else's, it is only read.
+func (a *app) openToRead(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
+	f, ref, err := a.openFeed(ctx, arg, command)
+	if err != nil && ref.Dir != "" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		if f, ref, rerr := a.openFeedWith(ctx, arg, command, feed.Options{ReadOnly: true}); rerr == nil {
+			return f, ref, nil
+		}
+	}
+	return f, ref, err
 }
 
 func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Options) (control.Feed, control.Ref, error) {

@@ -34,7 +34,7 @@ func newGet(a *app) *cobra.Command {
 			}
 			ctx, cancel := withTimeout(c.Context(), timeout)
 			defer cancel()
-			f, _, err := a.openFeed(ctx, args[0], c.Name())
+			f, _, err := a.openToRead(ctx, args[0], c.Name())
 			if err != nil {
 				return err
 			}

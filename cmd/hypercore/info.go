@@ -22,7 +22,7 @@ func newInfo(a *app) *cobra.Command {
 		Long:  text(infoHelp),
 		Args:  args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, _, err := a.openFeed(c.Context(), args[0], c.Name())
+			f, _, err := a.openToRead(c.Context(), args[0], c.Name())
 			if err != nil {
 				return err
 			}

@@ -69,7 +69,7 @@ type footprint struct {
 // goroutines that are of one kind. A visitor who announced the feed is tried again now
 // and then while the DHT knows him, but of one feed no more than 256 are.
 const (
-	soakGrowth     = 12 << 10
+	soakGrowth     = 16 << 10
 	soakMore       = 24
 	soakGoroutines = 60
 	soakKeepers    = 256
