@@ -74,6 +74,11 @@ func newHost(cfg Config, key crypto.PrivKey, book *ruleBook) (*hosting, error) {
 	if listen == nil {
 		listen = defaultListen(cfg.Dir)
 	}
+	for _, a := range cfg.Listen {
+		if err := unshared(a); err != nil {
+			return nil, err
+		}
+	}
 	hs := &hosting{ours: true, loopback: loopbackOnly(listen)}
 	hs.gate = newGater(hs.loopback, cfg.wide())
 	hs.gate.rules = book

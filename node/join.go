@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -187,21 +188,20 @@ func (n *Node) leave(j *Join) {
 // leaveAll ends every join of the topic.
 func (t *topic) leaveAll() {
 	t.mu.Lock()
-	joins := make([]*Join, 0, len(t.joins))
-	for j := range maps.Keys(t.joins) {
-		joins = append(joins, j)
-	}
+	joins := slices.Collect(maps.Keys(t.joins))
 	t.mu.Unlock()
 	for _, j := range joins {
 		j.Leave()
 	}
 }
 
-// end unblocks those who wait for peers: the node closes.
+// end unblocks those who wait for peers: the node closes. One who leaves meanwhile may
+// be about to lock mu, so it is not held.
 func (t *topic) end() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for j := range t.joins {
+	joins := slices.Collect(maps.Keys(t.joins))
+	t.mu.Unlock()
+	for _, j := range joins {
 		j.once.Do(func() { close(j.left) })
 	}
 }

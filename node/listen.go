@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -8,8 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // portFile remembers the port of a node without Config.Listen: the same one
@@ -75,4 +78,21 @@ func free(port int) bool {
 	}
 	c.Close()
 	return true
+}
+
+// unshared fails if another process listens on a TCP port. libp2p shares it with any process
+// that shares it as well, another node say, and who connects gets one of them.
+func unshared(a ma.Multiaddr) error {
+	network, addr, err := manet.DialArgs(a)
+	if err != nil || !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	l, err := net.Listen(network, addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("node: cannot listen on %s, another process does: %w", a, syscall.EADDRINUSE)
+	}
+	if err == nil {
+		l.Close()
+	}
+	return nil // libp2p tells of the rest
 }
