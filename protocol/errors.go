@@ -32,7 +32,7 @@ var (
 	// ErrNotReading: a write did not get through for a minute, or megabytes of
 	// refusals wait to be read.
 	ErrNotReading = errors.New("remote does not read")
-	// ErrSilent: requests were left unanswered again and again.
+	// ErrSilent: requests were left unanswered, or refused for now, again and again.
 	ErrSilent = errors.New("remote does not answer requests")
 	// ErrUnknownFeed (V6): the first feed of the remote is not here.
 	ErrUnknownFeed = errors.New("remote opened a feed that is not here")

@@ -3,6 +3,7 @@ package protocol
 import (
 	"slices"
 
+	"github.com/go-hypercore/hypercore/protocol/schedule"
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
 
@@ -311,12 +312,27 @@ func (c *channel) onNoData(body []byte) error {
 	}
 	sw := c.sw
 	sw.mu.Lock()
-	if c.peer != nil && !c.awaitRefused(&m) {
-		c.peer.Refused(m.Index, m.Index+m.Length, m.Reason == wire.ReasonCancelled || m.Reason == wire.ReasonLater)
-	}
+	silent := c.peer != nil && !c.awaitRefused(&m) && c.refused(&m)
 	sw.mu.Unlock()
+	if silent {
+		return c.s.blame("request", ErrSilent)
+	}
 	sw.kick()
 	return nil
+}
+
+// refused tells the table of a refusal. True: the remote has refused for so long
+// that it is as one that says nothing. sw.mu held.
+func (c *channel) refused(m *wire.NoData) bool {
+	why := schedule.NotHere
+	switch m.Reason {
+	case wire.ReasonLater:
+		why = schedule.NotNow
+	case wire.ReasonCancelled:
+		why = schedule.TakenBack
+	}
+	c.peer.Refused(m.Index, m.Index+m.Length, why, c.sw.now())
+	return why == schedule.NotNow && c.peer.Stalls() >= maxStalls
 }
 
 // onWant answers a request for our map.

@@ -215,12 +215,13 @@ func (sw *swarm) tick(now time.Duration) {
 	}
 }
 
-// arm keeps the timer running while something is in flight. mu held.
+// arm keeps the timer running while something is in flight, or will be asked after
+// a pause. mu held.
 func (sw *swarm) arm() {
 	if sw.ticking {
 		return
 	}
-	busy := len(sw.demand.Links) > 0 && sw.now()-sw.linked < linkPause || sw.table.InFlight() > 0 || sw.now() < sw.resume
+	busy := len(sw.demand.Links) > 0 && sw.now()-sw.linked < linkPause || sw.table.InFlight() > 0 || sw.table.Resting() || sw.now() < sw.resume
 	for _, c := range sw.channels {
 		busy = busy || len(c.specials) > 0 || c.probe != nil
 	}

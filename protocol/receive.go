@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -275,6 +276,7 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 			c.tally.unasked = 0
 			continue
 		}
+		mark := len(cancels)
 		if sw.table.Dups() {
 			for i := range blocksOf(p) {
 				for _, o := range sw.table.Others(c.peer, p.Index+i) {
@@ -282,7 +284,12 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 				}
 			}
 		}
-		if c.peer.ArrivedRun(p.Index, int(blocksOf(p)), len(p.Value), now) > 0 {
+		asked := c.peer.ArrivedRun(p.Index, int(blocksOf(p)), len(p.Value), now)
+		if len(cancels) > mark {
+			// What came unasked does not count, and is not taken back elsewhere.
+			cancels = cancels[:mark+len(slices.DeleteFunc(cancels[mark:], cancel.awaited))]
+		}
+		if asked > 0 {
 			keep = append(keep, *p)
 			c.tally.unasked = 0
 			continue
@@ -313,6 +320,9 @@ type cancel struct {
 	c     *channel
 	index uint64
 }
+
+// awaited reports whether the block is in flight there. sw.mu held.
+func (x cancel) awaited() bool { return x.c.peer != nil && x.c.peer.Awaits(x.index) }
 
 // answerSpecial marks the hash or seek request that an answer belongs to; false
 // if there is none. sw.mu held.

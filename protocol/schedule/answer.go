@@ -129,4 +129,5 @@ func (p *Peer) answered(at, now time.Duration) {
 	p.lastAnswer = now
 	p.newest = max(p.newest, at)
 	p.stalled, p.stalls = false, 0
+	p.unrest()
 }

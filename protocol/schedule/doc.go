@@ -10,7 +10,7 @@
 //	free ───────────────► in flight ─────────────► arrived (the caller verifies and stores it)
 //	 ▲                     at 1 or 2 peers            │                    │
 //	 │◄────────────────────────┘                      │ Release            │ stored
-//	 │  Expired, Unhave, Drop, RemovePeer             │ (could not store)  ▼
+//	 │  Expired, Unhave, Refused, Drop, RemovePeer    │ (could not store)  ▼
 //	 │◄───────────────────────────────────────────────┘                  here
 //	 │◄──────────────────────────────────────────────────────────────────┘ Gone (cleared)
 //
@@ -49,4 +49,9 @@
 // given to others, and the peer counts as not having the block. A peer that
 // answers nothing for that long is stalled: all of it goes to others and it is
 // only probed, with one block at a time, until it answers.
+//
+// A peer that refuses for now (NotNow) keeps its blocks and would be first again
+// for the same ones: it is left alone for 100 ms, and twice as long each time, up to
+// 5 s, until it answers. Others are asked meanwhile. At 5 s each refusal counts as a
+// stall.
 package schedule

@@ -70,6 +70,11 @@ type Peer struct {
 	newest     time.Duration // the latest time of asking among what was answered
 	stalled    bool
 	stalls     int // stalls in a row without an answer between them
+
+	refusals int           // pauses in a row without an answer between them, see rest
+	rested   time.Duration // when the last one began
+	until    time.Duration // when it ends
+	resting  bool          // it has not ended yet
 }
 
 // Identify names this node and the peer: numbers that stand for them in the
@@ -115,22 +120,7 @@ func (p *Peer) Count(start, end uint64) uint64 { return p.remote.Count(start, en
 // of such blocks.
 func (p *Peer) Unhave(start, end uint64) (n int) {
 	p.remote.SetRange(start, end, false)
-	return p.giveBack(start, end, true)
-}
-
-// Refused tells that the peer answered a request with a refusal: those blocks
-// will not come. With keep it still has them.
-func (p *Peer) Refused(start, end uint64, keep bool) {
-	if !keep {
-		p.remote.SetRange(start, end, false)
-	}
-	p.giveBack(start, end, false)
-	p.lost.each(func(f *flight) {
-		m := f.mask & span(f.word, start, end)
-		f.mask &^= m
-		p.nlost -= bits.OnesCount64(m)
-	})
-	p.lost.trim()
+	return p.giveBack(start, end)
 }
 
 // Forget drops what the peer announced in a range without giving up what is in
@@ -139,32 +129,32 @@ func (p *Peer) Forget(start, end uint64) { p.remote.SetRange(start, end, false) 
 
 // Drop gives back one block in flight, because the request was cancelled. An
 // answer that is under way still counts as asked for.
-func (p *Peer) Drop(b uint64) { p.giveBack(b, b+1, true) }
+func (p *Peer) Drop(b uint64) { p.giveBack(b, b+1) }
 
-// giveBack frees the blocks of a range that are in flight. late keeps them
-// known as asked for.
-func (p *Peer) giveBack(start, end uint64, late bool) (n int) {
+// Awaits reports whether block b is in flight at the peer.
+func (p *Peer) Awaits(b uint64) bool { return p.flights.find(b/64, bit(b)) != nil }
+
+// giveBack frees the blocks of a range that are in flight, and keeps them known
+// as asked for.
+func (p *Peer) giveBack(start, end uint64) (n int) {
 	p.flights.each(func(f *flight) {
-		lo := f.word * 64
-		if lo+64 <= start || lo >= end {
-			return
-		}
-		m := f.mask & span(f.word, start, end)
-		if m == 0 {
-			return
-		}
-		f.mask &^= m
-		if late {
+		if m := f.mask & span(f.word, start, end); m != 0 {
 			p.lose(flight{word: f.word, mask: m, at: f.at})
-		}
-		k := bits.OnesCount64(m)
-		n += k
-		p.inflight -= k
-		for ; m != 0; m &= m - 1 {
-			p.table.unask(lo + low(m))
+			n += p.giveUp(f, m)
 		}
 	})
 	p.flights.trim()
+	return n
+}
+
+// giveUp frees n blocks of a flight.
+func (p *Peer) giveUp(f *flight, m uint64) (n int) {
+	n = bits.OnesCount64(m)
+	f.mask &^= m
+	p.inflight -= n
+	for ; m != 0; m &= m - 1 {
+		p.table.unask(f.word*64 + low(m))
+	}
 	return n
 }
 
@@ -235,7 +225,7 @@ func (p *Peer) window() int {
 // room is how many blocks may be asked now. It waits until a quarter of the
 // window is free, so that requests go out in batches.
 func (p *Peer) room() int {
-	if p.paused || p.limits.Single > 0 {
+	if p.paused || p.resting || p.limits.Single > 0 {
 		return 0
 	}
 	w := p.window()
@@ -247,7 +237,7 @@ func (p *Peer) room() int {
 
 // urgentRoom is how many urgent blocks may be asked now.
 func (p *Peer) urgentRoom() int {
-	if p.paused {
+	if p.paused || p.resting {
 		return 0
 	}
 	if p.stalled {
@@ -274,7 +264,8 @@ func (p *Peer) Rate() float64 { return p.rate.value() }
 // RTT is the lowest answer time seen, 0 before the first answer.
 func (p *Peer) RTT() time.Duration { return p.rtt }
 
-// Stalls is how often in a row the peer was silent for Limits.Timeout.
+// Stalls is how often in a row the peer was silent for Limits.Timeout, or refused
+// for now although it had been left alone for long.
 func (p *Peer) Stalls() int { return p.stalls }
 
 // Stalled reports whether the peer is only probed.

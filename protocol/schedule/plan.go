@@ -29,6 +29,7 @@ func (t *Table) Plan(now time.Duration, emit Emit) {
 	if len(t.peers) == 0 {
 		return
 	}
+	t.wake(now)
 	t.planUrgent(now, emit)
 	var buf [64]Run
 	t.turn++

@@ -34,6 +34,7 @@ type Actions struct {
 // free, late urgent blocks and the last blocks are asked twice. The caller
 // calls Plan afterwards.
 func (t *Table) Tick(now time.Duration, do Actions) {
+	t.wake(now)
 	for _, p := range t.peers {
 		if t.expire(p, now) && do.Silent != nil {
 			do.Silent(p)
