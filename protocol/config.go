@@ -184,11 +184,13 @@ const (
 	// maxStalls is how often in a row a peer may leave requests unanswered until
 	// they time out before its stream is ended.
 	maxStalls = 4
-	// limitedBlocks and limitedSize are how many single blocks are asked for at a
-	// time over a limited connection, and of which average size at most: a relay
-	// may cut it off after 128 KiB.
+	// limitedBlocks is how many single blocks are asked for at a time over a limited
+	// connection. A relay may cut it off after 128 KiB: where blocks are larger than
+	// limitedSize on average none is asked for within limitedSpare, in which a
+	// direct connection is arranged. Later there may be no other way.
 	limitedBlocks = 2
 	limitedSize   = 16 << 10
+	limitedSpare  = 20 * time.Second
 	// writeStall is how long a single write may take: the remote does not read.
 	writeStall = 60 * time.Second
 	// lingerTime is how long a stream that ended well waits for the remote's end.

@@ -60,7 +60,7 @@ func (sw *swarm) pump() {
 	linking := now-sw.linked < linkPause && len(sw.demand.Links) > 0
 	for _, c := range sw.channels {
 		if c.peer != nil && c.begun {
-			c.peer.Pause(sw.halted || now < sw.resume || linking && c.s.o.Dialect == Native || c.probe != nil || c.s.o.Limited && sw.table.BlockSize() > limitedSize || !c.s.out.room())
+			c.peer.Pause(sw.halted || now < sw.resume || linking && c.s.o.Dialect == Native || c.probe != nil || sw.spared(c) || !c.s.out.room())
 			sw.wantMore(c)
 		}
 	}
@@ -86,6 +86,12 @@ func (sw *swarm) pump() {
 	}
 	clear(sw.bad)
 	sw.bad = sw.bad[:0]
+}
+
+// spared reports whether a limited remote is asked for nothing yet: blocks may be
+// too large for what carries them. mu held.
+func (sw *swarm) spared(c *channel) bool {
+	return c.s.o.Limited && sw.table.BlockSize() > limitedSize && time.Since(c.s.born) < limitedSpare
 }
 
 // news returns what the feed was not told yet about its peers. mu held.
@@ -223,7 +229,7 @@ func (sw *swarm) arm() {
 	}
 	busy := len(sw.demand.Links) > 0 && sw.now()-sw.linked < linkPause || sw.table.InFlight() > 0 || sw.table.Resting() || sw.now() < sw.resume
 	for _, c := range sw.channels {
-		busy = busy || len(c.specials) > 0 || c.probe != nil
+		busy = busy || len(c.specials) > 0 || c.probe != nil || c.peer != nil && sw.spared(c)
 	}
 	if !busy {
 		return

@@ -364,17 +364,19 @@ func (sw *swarm) release(proofs []feed.Proof) {
 
 // count notes what was received.
 func (sw *swarm) count(c *channel, proofs []feed.Proof) {
-	n, bytes := uint64(0), uint64(0)
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
 	for i := range proofs {
-		if proofs[i].Value != nil {
-			n += blocksOf(&proofs[i])
-			bytes += uint64(len(proofs[i].Value))
+		if proofs[i].Value == nil {
+			continue
+		}
+		n, bytes := blocksOf(&proofs[i]), len(proofs[i].Value)
+		c.tally.downBlocks += n
+		c.tally.downBytes += uint64(bytes)
+		if sw.table != nil {
+			sw.table.Verified(int(n), bytes)
 		}
 	}
-	sw.mu.Lock()
-	c.tally.downBlocks += n
-	c.tally.downBytes += bytes
-	sw.mu.Unlock()
 }
 
 // onDataRange takes adjacent blocks with one proof. Reading goroutine.

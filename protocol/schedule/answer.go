@@ -43,7 +43,7 @@ func (p *Peer) Arrived(b uint64, size int, now time.Duration) Verdict {
 	if p.table.isDup(b) {
 		p.table.settle(p, b)
 	}
-	p.table.size.add(float64(size), 1)
+	p.table.size.guess(float64(size))
 	p.rate.add(size+overhead, now, f.at, p.inflight == 0)
 	return Asked
 }
@@ -118,7 +118,7 @@ func (p *Peer) ArrivedRun(b uint64, n, bytes int, now time.Duration) (asked int)
 		t.taken.SetRange(b, end, true)
 	}
 	if found {
-		t.size.add(float64(size), n)
+		t.size.guess(float64(size))
 		p.rate.add(bytes+n*overhead, now, at, p.inflight == 0)
 	}
 	return asked

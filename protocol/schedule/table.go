@@ -125,9 +125,14 @@ func (t *Table) InFlight() int {
 	return n
 }
 
-// BlockSize is the average size of the blocks that arrived lately, in bytes,
+// BlockSize is the average size of the blocks that were verified lately, in bytes,
 // 0 before the first.
-func (t *Table) BlockSize() float64 { return t.size.value }
+func (t *Table) BlockSize() float64 {
+	if t.size.guessed {
+		return 0
+	}
+	return t.size.value
+}
 
 // SeedBlockSize sets the average before anything has arrived, for instance from
 // the blocks that are already here.
@@ -136,6 +141,10 @@ func (t *Table) SeedBlockSize(bytes float64) {
 		t.size.value = bytes
 	}
 }
+
+// Verified tells that n blocks that arrived, of bytes altogether, are what they
+// should be. Only these count for the average: a peer can send anything of any size.
+func (t *Table) Verified(n, bytes int) { t.size.add(float64(bytes)/float64(n), n) }
 
 // AddPeer adds a peer that has announced nothing yet.
 func (t *Table) AddPeer(l Limits) *Peer {
@@ -227,12 +236,22 @@ func (t *Table) Others(p *Peer, b uint64) []*Peer {
 }
 
 // average is an exponentially weighted mean.
-type average struct{ value float64 }
+type average struct {
+	value   float64
+	guessed bool // it is no sample
+}
+
+// guess is a value until the first sample, for the windows.
+func (a *average) guess(v float64) {
+	if a.value == 0 {
+		a.value, a.guessed = v, true
+	}
+}
 
 // add weighs n samples of mean v.
 func (a *average) add(v float64, n int) {
-	if a.value == 0 {
-		a.value = v
+	if a.value == 0 || a.guessed {
+		a.value, a.guessed = v, false
 		return
 	}
 	w := min(float64(n)/64, 0.5) // the last hundred blocks or so decide
