@@ -21,7 +21,7 @@ func bit(b uint64) uint64 { return 1 << (63 - b%64) }
 func low(m uint64) uint64 { return 63 - uint64(bits.TrailingZeros64(m)) }
 
 // ring is a queue of flights in the order they were asked. Answered ones in its
-// middle stay, with an empty mask, until they reach the head.
+// middle stay, with an empty mask, until they reach the head or there is no room.
 type ring struct {
 	buf  []flight // length a power of two
 	head int      // of the oldest
@@ -46,12 +46,17 @@ func (r *ring) push(f flight) {
 	*r.at(r.n - 1) = f
 }
 
+// grow makes room for as many flights as have blocks left, and drops the others:
+// a head that is never answered must not keep all that came after it.
 func (r *ring) grow() {
-	buf := make([]flight, max(8, 2*len(r.buf)))
-	for i := range r.n {
-		buf[i] = *r.at(i)
+	left, size := 0, 8
+	r.each(func(*flight) { left++ })
+	for size < 2*left {
+		size *= 2
 	}
-	r.buf, r.head = buf, 0
+	buf := make([]flight, 0, size)
+	r.each(func(f *flight) { buf = append(buf, *f) })
+	r.buf, r.head, r.n, r.hint = buf[:size], 0, left, 0
 }
 
 // find returns the flight that has the block of word and mask, nil if none.

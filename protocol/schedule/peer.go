@@ -35,8 +35,10 @@ const (
 	// urgentExtra is how many urgent blocks may be asked above the window.
 	urgentExtra = 16
 	// maxLost bounds the requests that are remembered after they were given to
-	// others, so that a late answer is told from one nobody asked for.
-	maxLost = 65536
+	// others, so that a late answer is told from one nobody asked for, and
+	// maxLostFlights the flights they are in: twice what may be in flight.
+	maxLost        = 65536
+	maxLostFlights = 2 * 16384
 	// slack is the time beyond one round trip that the window covers.
 	slack = 25 * time.Millisecond
 	// unknownRTT is expected of a peer that has answered nothing yet.
@@ -162,7 +164,7 @@ func (p *Peer) giveUp(f *flight, m uint64) (n int) {
 func (p *Peer) lose(f flight) {
 	p.lost.push(f)
 	p.nlost += bits.OnesCount64(f.mask)
-	for p.nlost > maxLost {
+	for p.nlost > maxLost || p.lost.n > maxLostFlights {
 		p.nlost -= bits.OnesCount64(p.lost.at(0).mask)
 		p.lost.pop()
 	}
