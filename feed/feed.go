@@ -243,6 +243,17 @@ func (f *Feed) NextMissing(from uint64) uint64 {
 	return f.image.Data.NextClear(from)
 }
 
+// NextLocal returns the first block at from or after it that is here, durable or
+// not, the highest number if there is none.
+func (f *Feed) NextLocal(from uint64) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i, ok := f.image.Data.NextSet(from); ok {
+		return i
+	}
+	return ^uint64(0)
+}
+
 // usable returns why nothing can be done, nil if something can.
 func (f *Feed) usable() error {
 	if f.closing {

@@ -348,7 +348,9 @@ func (c *channel) answerSpecial(index uint64) bool {
 	return false
 }
 
-// release gives blocks that were not stored back to be asked for again.
+// release gives blocks that were not stored back to be asked for again. What is
+// here is not: a remote may put any blocks beside the one it was asked for, or
+// answer late, and each would be fetched once more for some bytes that are wrong.
 func (sw *swarm) release(proofs []feed.Proof) {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
@@ -356,8 +358,16 @@ func (sw *swarm) release(proofs []feed.Proof) {
 		return
 	}
 	for i := range proofs {
-		if p := &proofs[i]; p.Value != nil {
-			sw.table.Release(p.Index, p.Index+blocksOf(p))
+		p := &proofs[i]
+		if p.Value == nil {
+			continue
+		}
+		end := p.Index + blocksOf(p)
+		sw.table.Release(p.Index, end)
+		for at := sw.f.NextLocal(p.Index); at < end; at = sw.f.NextLocal(at) {
+			stop := min(end, sw.f.NextMissing(at))
+			sw.table.Here(at, stop)
+			at = stop
 		}
 	}
 }

@@ -90,7 +90,8 @@ func (t *Table) HereBits(start uint64, p []byte) {
 func (t *Table) Gone(start, end uint64) { t.free(start, end) }
 
 // Release gives blocks that arrived but could not be stored back to be asked
-// for again.
+// for again. Those of the range that are here all the same are told of by Here
+// afterwards.
 func (t *Table) Release(start, end uint64) { t.free(start, end) }
 
 // free clears the taken bits of a range except where a block is in flight.
