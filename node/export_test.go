@@ -3,6 +3,7 @@ package node
 import (
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
@@ -46,6 +47,14 @@ func Punched(id peer.ID, events ...*holepunch.Event) Punch {
 		p.Trace(e)
 	}
 	return p.of(id)
+}
+
+// UnreadStreams is of how many streams a connection of Muxer keeps account.
+func UnreadStreams(c network.MuxedConn) int {
+	u := c.(*muxConn).u
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.streams)
 }
 
 // Service names the scope of replication streams.

@@ -42,7 +42,7 @@ func (m *muxer) NewConn(c net.Conn, isServer bool, scope network.PeerScope) (net
 		start = mux.Server
 	}
 	var newSpan func() (mux.MemoryManager, error)
-	u := &unread{Conn: c, streams: map[uint32]int{}, closed: make(chan struct{})}
+	u := &unread{Conn: c, streams: map[uint32]*pile{}, closed: make(chan struct{})}
 	if scope != nil {
 		newSpan = func() (mux.MemoryManager, error) { return scope.BeginSpan() }
 		span, err := scope.BeginSpan()
@@ -86,8 +86,7 @@ func (c *muxConn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
 	if err != nil {
 		return nil, muxError(err)
 	}
-	c.u.open(s.StreamID())
-	return &muxStream{s, c.u}, nil
+	return &muxStream{s, c.u, c.u.take(s.StreamID())}, nil
 }
 
 func (c *muxConn) AcceptStream() (network.MuxedStream, error) {
@@ -95,18 +94,19 @@ func (c *muxConn) AcceptStream() (network.MuxedStream, error) {
 	if err != nil {
 		return nil, muxError(err)
 	}
-	return &muxStream{s, c.u}, nil
+	return &muxStream{s, c.u, c.u.take(s.StreamID())}, nil
 }
 
 // muxStream is a stream of one.
 type muxStream struct {
 	*mux.Stream
 	u *unread
+	p *pile
 }
 
 func (s *muxStream) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
-	s.u.read(s.StreamID(), n)
+	s.u.read(s.p, n)
 	return n, muxError(err)
 }
 
@@ -119,7 +119,7 @@ func (s *muxStream) Write(p []byte) (int, error) {
 
 func (s *muxStream) Close() error {
 	err := s.Stream.Close()
-	s.u.drop(s.StreamID())
+	s.u.drop(s.StreamID(), s.p)
 	return err
 }
 
@@ -127,7 +127,7 @@ func (s *muxStream) Reset() error { return s.ResetWithError(0) }
 
 func (s *muxStream) ResetWithError(code network.StreamErrorCode) error {
 	err := s.Stream.ResetWithError(uint32(code))
-	s.u.drop(s.StreamID())
+	s.u.drop(s.StreamID(), s.p)
 	return err
 }
 

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -199,5 +200,92 @@ func TestUnreadBeyondMemory(t *testing.T) {
 		if used, _ := b.state(); used != 0 {
 			t.Errorf("%d bytes reserved after the connection", used)
 		}
+	})
+}
+
+// bare joins a muxer, which reserves in b, with a remote that writes frames as it likes.
+func bare(t *testing.T, b *budget) (frame func(kind byte, flags uint16, id uint32, body []byte), far network.MuxedConn) {
+	t.Helper()
+	c, d := net.Pipe()
+	t.Cleanup(func() { c.Close() })
+	go io.Copy(io.Discard, c)
+	far, err := node.Muxer().NewConn(d, true, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(kind byte, flags uint16, id uint32, body []byte) {
+		f := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
+		f = binary.BigEndian.AppendUint32(f, id)
+		f = binary.BigEndian.AppendUint32(f, uint32(len(body)))
+		if _, err := c.Write(append(f, body...)); err != nil {
+			t.Error(err)
+		}
+	}, far
+}
+
+// TestUnreadOfRefusedStreams: a remote that opens more streams than are accepted makes us keep nothing for those that
+// yamux refuses, nor is what it sends into them reserved for longer.
+func TestUnreadOfRefusedStreams(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		const backlog, size = 256, 4 << 10
+		b := &budget{limit: 1 << 30}
+		frame, far := bare(t, b)
+		for i := range uint32(5000) {
+			frame(0, 1, 2*i+1, make([]byte, size)) // SYN
+		}
+		synctest.Wait()
+		if n := node.UnreadStreams(far); n != backlog {
+			t.Errorf("%d streams are counted for, %d wait to be accepted", n, backlog)
+		}
+		if used, _ := b.state(); used > backlog*(256<<10+size)+2*mib {
+			t.Errorf("%d bytes reserved", used)
+		}
+		for range backlog {
+			s, err := far.AcceptStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Reset(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if used, _ := b.state(); used != 0 || node.UnreadStreams(far) != 0 {
+			t.Errorf("%d streams are counted for and %d bytes reserved after all were reset", node.UnreadStreams(far), used)
+		}
+		far.Close()
+	})
+}
+
+// TestUnreadOfNumberUsedAgain: a stream with the number of one that the remote has reset is counted for itself.
+func TestUnreadOfNumberUsedAgain(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		b := &budget{limit: 1 << 30}
+		frame, far := bare(t, b)
+		accept := func() network.MuxedStream {
+			frame(1, 1, 1, nil) // SYN
+			s, err := far.AcceptStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first := accept()
+		frame(0, 8, 1, nil) // RST
+		second := accept()
+		first.Close()
+		for range 32 {
+			frame(0, 0, 1, make([]byte, 256<<10))
+		}
+		synctest.Wait()
+		if used, _ := b.state(); used < 8*mib-mib {
+			t.Errorf("%d bytes reserved while 8 MiB wait", used)
+		}
+		second.Close()
+		synctest.Wait()
+		if used, _ := b.state(); used > mib {
+			t.Errorf("%d bytes reserved after both streams were closed", used)
+		}
+		far.Close()
 	})
 }

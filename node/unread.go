@@ -33,6 +33,10 @@ var errUnread = errors.New("node: no memory for what the remote sends and nobody
 // counts what yamux keeps for streams nobody has read it from yet. That much is
 // reserved; while it cannot be, the connection is not read, and TCP makes the
 // remote wait.
+//
+// It counts for the streams that were accepted, until they are closed, and for
+// those that wait for that, which yamux's backlog bounds. What yamux refuses, it
+// resets: the connection follows the frames going out for these alone.
 type unread struct {
 	net.Conn
 	span   network.ResourceScopeSpan // nil: nothing is reserved
@@ -44,10 +48,16 @@ type unread struct {
 	body   uint32 // of the frame's payload, still to come
 
 	mu       sync.Mutex
-	streams  map[uint32]int // bytes that wait, by stream
-	waiting  int            // all together
+	streams  map[uint32]*pile // by stream
+	waiting  int              // bytes of all together
 	reserved int
 	ended    bool
+}
+
+// pile is what waits in one stream. unread.mu guards it.
+type pile struct {
+	n     int  // bytes
+	taken bool // by a muxStream, which drops it
 }
 
 // Of yamux's frames: version, type, flags (2), stream (4), length (4).
@@ -55,6 +65,7 @@ const (
 	frameData   = 0
 	frameWindow = 1
 	flagSYN     = 1
+	flagRST     = 8
 )
 
 func (u *unread) Read(p []byte) (int, error) {
@@ -80,6 +91,14 @@ func (u *unread) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write looks for resets. yamux writes a frame at a time.
+func (u *unread) Write(p []byte) (int, error) {
+	if len(p) >= len(u.header) && p[1] == frameWindow && p[3]&flagRST != 0 {
+		u.refused(binary.BigEndian.Uint32(p[4:]))
+	}
+	return u.Conn.Write(p)
+}
+
 // frame takes note of a header. Nonsense is left to yamux, which ends the
 // session.
 func (u *unread) frame() error {
@@ -97,14 +116,14 @@ func (u *unread) frame() error {
 	}
 	u.body = length
 	u.mu.Lock()
-	n, ok := u.streams[id]
-	if !ok || length > muxWindow { // yamux throws it away, or ends the session
+	p := u.streams[id]
+	if p == nil || length > muxWindow { // yamux throws it away, or ends the session
 		u.mu.Unlock()
 		return nil
 	}
-	u.streams[id] = n + int(length)
+	p.n += int(length)
 	u.waiting += int(length)
-	ok = u.reserve()
+	ok := u.reserve()
 	u.mu.Unlock()
 	if ok {
 		return nil
@@ -152,34 +171,62 @@ func (u *unread) wait() error {
 	}
 }
 
-// open begins to count for a stream.
+// open begins to count for a stream the remote opens. The number may be that of a
+// stream that yamux has forgotten, and we have not closed yet: what is still to be
+// read of that is apart.
 func (u *unread) open(id uint32) {
 	u.mu.Lock()
-	if _, ok := u.streams[id]; !ok && !u.ended {
-		u.streams[id] = 0
+	if p := u.streams[id]; p == nil || p.taken {
+		u.streams[id] = &pile{}
+	}
+	u.mu.Unlock()
+}
+
+// take returns the pile of a stream that we have opened or accepted.
+func (u *unread) take(id uint32) *pile {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p := u.streams[id]
+	if p == nil || p.taken {
+		p = &pile{}
+		u.streams[id] = p
+	}
+	p.taken = true
+	return p
+}
+
+// refused tells that a stream is being reset. If it was not taken, yamux has
+// refused it. (Or an earlier one of that number: then take begins anew, and what
+// has come until then is within what yamux reserves for each stream.)
+func (u *unread) refused(id uint32) {
+	u.mu.Lock()
+	if p := u.streams[id]; p != nil && !p.taken {
+		delete(u.streams, id)
+		u.less(p.n)
 	}
 	u.mu.Unlock()
 }
 
 // read tells that n bytes were read from a stream.
-func (u *unread) read(id uint32, n int) {
+func (u *unread) read(p *pile, n int) {
 	if n == 0 {
 		return
 	}
 	u.mu.Lock()
-	if have, ok := u.streams[id]; ok {
-		n = min(n, have)
-		u.streams[id] = have - n
-		u.less(n)
-	}
+	n = min(n, p.n)
+	p.n -= n
+	u.less(n)
 	u.mu.Unlock()
 }
 
 // drop tells that a stream is gone with what was not read.
-func (u *unread) drop(id uint32) {
+func (u *unread) drop(id uint32, p *pile) {
 	u.mu.Lock()
-	n := u.streams[id]
-	delete(u.streams, id)
+	if u.streams[id] == p {
+		delete(u.streams, id)
+	}
+	n := p.n
+	p.n = 0
 	u.less(n)
 	u.mu.Unlock()
 }
