@@ -1,12 +1,16 @@
 package node
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 // KeepNew is the tie-break rule.
@@ -56,6 +60,33 @@ func UnreadStreams(c network.MuxedConn) int {
 	defer u.mu.Unlock()
 	return len(u.streams)
 }
+
+// TCPSlots are the connections of a TCP listener.
+type TCPSlots struct{ t tcpSlots }
+
+// Serve is what a listener does with a connection, without a node; done tells how
+// the stream ended, and is nil when there was no room.
+func (l *TCPSlots) Serve(e *protocol.Engine, c net.Conn) (done chan error) {
+	slot := l.t.enter(c)
+	if slot == nil {
+		return nil
+	}
+	s := e.NewStream(c, protocol.StreamOptions{Dialect: protocol.V6, Plain: true})
+	stop := l.t.begin(slot, s)
+	done = make(chan error, 1)
+	go func() {
+		done <- s.Run(context.Background())
+		stop()
+		l.t.leave(slot)
+	}()
+	return done
+}
+
+const (
+	MaxTCP      = maxTCP
+	MaxTCPPerIP = maxTCPPerIP
+	TCPNameless = tcpNameless
+)
 
 // Service names the scope of replication streams.
 const Service = service

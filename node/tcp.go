@@ -21,8 +21,6 @@ import (
 // peer is.
 
 const (
-	// maxTCP bounds the connections of one listener.
-	maxTCP = 256
 	// tcpDialTimeout bounds one attempt, tcpRetry is the first wait after a
 	// failure, doubling up to tcpRetryMax.
 	tcpDialTimeout = 10 * time.Second
@@ -47,7 +45,8 @@ type TCPListener struct {
 
 // ListenTCP serves the feeds open in the node to peers that speak npm
 // hypercore's protocol over plain TCP, until Close of the listener or of the
-// node. addr is HOST:PORT.
+// node. addr is HOST:PORT. A peer has ten seconds to name its first feed, which may
+// be opened here later.
 func (n *Node) ListenTCP(addr string, o TCPOptions) (*TCPListener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(n.ctx, "tcp", addr)
@@ -83,7 +82,7 @@ func (l *TCPListener) Close() error {
 }
 
 func (l *TCPListener) accept() {
-	slots := make(chan struct{}, maxTCP)
+	var slots tcpSlots
 	for {
 		c, err := l.l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -101,17 +100,16 @@ func (l *TCPListener) accept() {
 			c.Close()
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-		default:
+		slot := slots.enter(c)
+		if slot == nil {
 			c.Close()
 			continue
 		}
 		l.n.wg.Go(func() {
-			defer func() { <-slots }()
+			defer slots.leave(slot)
 			err := l.n.serveTCP(l.n.ctx, c, protocol.StreamOptions{
 				Dialect: protocol.V6, Plain: l.opts.Plain, Ends: l.opts.Ends, Label: "tcp:" + c.RemoteAddr().String(),
-			})
+			}, func(s *protocol.Stream) func() bool { return slots.begin(slot, s) })
 			if err != nil && l.n.ctx.Err() == nil {
 				log.Debugw("TCP stream ended", "peer", c.RemoteAddr(), "error", err)
 			}
@@ -119,8 +117,9 @@ func (l *TCPListener) accept() {
 	}
 }
 
-// serveTCP runs the protocol over c until it ends.
-func (n *Node) serveTCP(ctx context.Context, c net.Conn, o protocol.StreamOptions) error {
+// serveTCP runs the protocol over c until it ends. begun, if not nil, is told the
+// stream, and what it returns is called at the end.
+func (n *Node) serveTCP(ctx context.Context, c net.Conn, o protocol.StreamOptions, begun func(*protocol.Stream) func() bool) error {
 	m, done, err := n.serviceMemory()
 	if err != nil {
 		return errors.Join(err, ignoreClosed(c.Close()))
@@ -130,6 +129,9 @@ func (n *Node) serveTCP(ctx context.Context, c net.Conn, o protocol.StreamOption
 	s := n.engine.NewStream(counted{c, n}, o)
 	stop := context.AfterFunc(ctx, func() { s.Close(); c.Close() })
 	defer stop()
+	if begun != nil {
+		defer begun(s)()
+	}
 	err = s.Run(ctx)
 	return errors.Join(err, s.Close(), ignoreClosed(c.Close()))
 }
@@ -196,7 +198,7 @@ func (n *Node) dialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 	return n.serveTCP(ctx, c, protocol.StreamOptions{
 		Dialect: protocol.V6, Initiator: true, Plain: o.Plain, Ends: o.Ends,
 		Feeds: []feed.Key{key}, Label: "tcp:" + addr,
-	})
+	}, nil)
 }
 
 // loopbackHost refuses an address that is not of this machine alone.
