@@ -157,6 +157,14 @@ func (f *Feed) LocalBitmap(dst []byte, start, n uint64) []byte {
 	return f.image.Data.Bytes(dst, start, n)
 }
 
+// LocalBits is a copy of the set of all blocks that are here, durable or not. What it
+// costs follows from what is here, not from the length.
+func (f *Feed) LocalBits() *bitfield.Bits {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.image.Data.Clone()
+}
+
 // shown are the nodes that may be shown to peers: those of the durable length. A
 // proof that reached further would show a signature that a power cut can take
 // back.

@@ -131,7 +131,6 @@ const (
 
 	// regionBlocks is how much of a feed one Want is for, as in hypercore 6.
 	regionBlocks = 1 << 20
-	regionBytes  = regionBlocks / 8
 	// wantGrain is what the numbers of a Want are multiples of, as in hypercore 6.
 	wantGrain = 8192
 	// maxRegions is how many regions of a remote's have-map are kept for one

@@ -53,6 +53,7 @@ type Stream struct {
 
 	born       time.Time     // constant
 	pending    atomic.Int64  // bytes in inbox
+	late       atomic.Int64  // work that was found after its message was charged
 	throttled  atomic.Int64  // nanoseconds it was not read because of its messages
 	maps       atomic.Int64  // what the have-maps of the remote may take
 	resets     atomic.Int32  // channels opened anew after a proof did not add up

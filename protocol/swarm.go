@@ -90,7 +90,7 @@ func (sw *swarm) join(c *channel) bool {
 		return false
 	}
 	if down {
-		sw.makeTable()
+		c.s.late.Add(int64(sw.makeTable()))
 		l := schedule.Limits{Blocks: maxInFlight, Cancels: c.s.o.Dialect == Native}
 		if c.s.o.Dialect == V6 {
 			l.Blocks = maxInFlightV6
@@ -120,23 +120,20 @@ func nameOf(id []byte) uint64 {
 }
 
 // makeTable makes the table and fills in what is here. What is wanted is filled in
-// by the next pump, to which the length belongs. mu held.
-func (sw *swarm) makeTable() {
+// by the next pump, to which the length belongs. It returns what it has cost, about:
+// who opens a feed again and again has it made each time. mu held.
+func (sw *swarm) makeTable() (work time.Duration) {
 	if sw.table != nil {
-		return
+		return 0
 	}
 	t := schedule.New(sw.seed)
-	const step = 8 * regionBytes
-	var bits []byte
-	length := sw.f.Len()
-	for start := uint64(0); start < length; start += step {
-		bits = sw.f.LocalBitmap(bits[:0], start, (min(step, length-start)+7)&^7)
-		t.HereBits(start, bits)
-	}
+	here := sw.f.LocalBits()
+	t.Fill(here)
 	if st := sw.f.Stats(); st.Length > 0 {
 		t.SeedBlockSize(float64(st.ByteLength) / float64(st.Length))
 	}
 	sw.table = t
+	return time.Duration(here.Mixed()) * workTable
 }
 
 // leave takes a channel out; what was asked of it is asked of others at once.

@@ -39,6 +39,7 @@ const (
 	workMapByte = 11 * time.Nanosecond // of the code of a map
 	workPage    = 20 * time.Nanosecond // of a range that is announced or taken back
 	workShow    = 8 * time.Nanosecond  // for each 8 blocks of a map that is shown
+	workTable   = time.Microsecond     // for each ragged page of the feed, where a Feed has the table made
 )
 
 // workOf is what a message on the channel will cost, about.
@@ -116,6 +117,7 @@ func (s *Stream) work(cost time.Duration) bool {
 	if s.owed += cost; s.owed < workStep {
 		return true
 	}
+	s.owed += time.Duration(s.late.Swap(0))
 	now := time.Now()
 	wait := s.spent.spend(now, s.owed, workRate, workBurst)
 	wait = max(wait, s.e.spent.spend(now, s.owed, workShare*float64(runtime.GOMAXPROCS(0)), workShareBurst))

@@ -244,6 +244,25 @@ func clone(n *node, level int) *node {
 	return c
 }
 
+// Mixed returns the number of pages that are neither empty nor full: those that take
+// memory.
+func (b *Bits) Mixed() int { return mixed(b.root, b.level) }
+
+func mixed(n *node, level int) (c int) {
+	if n == nil || n == fullNodes[level] {
+		return 0
+	}
+	for _, p := range n.pages {
+		if p != nil && p != fullPage {
+			c++
+		}
+	}
+	for _, k := range n.nodes {
+		c += mixed(k, level-1)
+	}
+	return c
+}
+
 // Len returns the index after the highest set bit, 0 for an empty set.
 func (b *Bits) Len() uint64 {
 	n := b.root

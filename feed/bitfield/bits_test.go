@@ -41,6 +41,19 @@ func (m model) len() (n uint64) {
 	return n
 }
 
+func (m model) mixed() (n int) {
+	pages := map[uint64]int{}
+	for i := range m {
+		pages[i/8192]++
+	}
+	for _, set := range pages {
+		if set < 8192 {
+			n++
+		}
+	}
+	return n
+}
+
 func (m model) bytes(start, n uint64) []byte {
 	p := make([]byte, n/8)
 	for i := range n {
@@ -141,6 +154,9 @@ func TestRandom(t *testing.T) {
 			case 8:
 				if got, want := b.Len(), m.len(); got != want {
 					t.Fatalf("seed %d op %d: Len = %d, want %d", seed, op, got, want)
+				}
+				if got, want := b.Mixed(), m.mixed(); got != want {
+					t.Fatalf("seed %d op %d: Mixed = %d, want %d", seed, op, got, want)
 				}
 				if got, want := b.Get(i), m[i]; got != want {
 					t.Fatalf("seed %d op %d: Get(%d) = %v", seed, op, i, got)

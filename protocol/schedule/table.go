@@ -78,11 +78,9 @@ func (t *Table) SetDemand(d Demand) {
 // Here tells that blocks are stored here: they are not asked for.
 func (t *Table) Here(start, end uint64) { t.taken.SetRange(start, end, true) }
 
-// HereBits tells for len(p)*8 blocks from start (a multiple of 8) which are
-// stored here, bit i of them being 0x80>>(i%8) of byte i/8. It is for filling a
-// new table: it forgets what is in flight in that range.
-func (t *Table) HereBits(start uint64, p []byte) {
-	t.taken.SetBytes(start, p)
+// Fill tells a new table which blocks are stored here. The table keeps the set.
+func (t *Table) Fill(here *bitfield.Bits) {
+	t.taken = *here
 	t.version++
 }
 
