@@ -52,6 +52,6 @@
 //
 // # Locks
 //
-// peers.mu is taken before Node.mu, and Node.mu before the lock of a topic.
-// The engine and discovery call back without locks of theirs.
+// Node.adding is taken first of all, peers.mu before Node.mu, and Node.mu before
+// the lock of a topic. The engine and discovery call back without locks of theirs.
 package node

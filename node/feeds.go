@@ -47,20 +47,30 @@ func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po pro
 	return f, nil
 }
 
-// add gives f to the engine unless it has it.
+// add gives f to the engine unless it has it. That looks at every stream, so the
+// rest of the node does not wait for it.
 func (n *Node) add(f *feed.Feed, ours bool, o protocol.FeedOptions) error {
 	dk := f.DiscoveryKey()
+	n.adding.Lock()
+	defer n.adding.Unlock()
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch have := n.feeds[dk]; {
-	case n.closed:
+	have, closed := n.feeds[dk], n.closed
+	n.mu.Unlock()
+	switch {
+	case closed:
 		return ErrClosed
 	case have != nil && have.feed == f:
 		return nil
 	case have != nil:
 		return fmt.Errorf("node: feed %s is open already", f.Key())
 	}
-	if err := n.engine.Add(f, o); err != nil {
+	err := n.engine.Add(f, o)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed: // and so is the engine, or about to be
+		return ErrClosed
+	case err != nil:
 		return fmt.Errorf("node: adding feed %s: %w", f.Key(), err)
 	}
 	n.feeds[dk] = &openFeed{feed: f, key: f.Key(), ours: ours}

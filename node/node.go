@@ -57,6 +57,8 @@ type Node struct {
 	in, out atomic.Uint64 // bytes of all replication streams
 	done    chan struct{} // closed when Close is through
 
+	adding sync.Mutex // held while a feed is added, one at a time; before mu
+
 	// mu guards the fields below.
 	mu        sync.Mutex
 	closed    bool

@@ -122,7 +122,7 @@ func (s *Stream) closeChannel(c *channel, tell bool) {
 		return
 	}
 	c.gone = true
-	c.takeEarly()
+	c.dropEarly()
 	c.s.mem.give(channelCost)
 	if s.channels[c.dk] == c {
 		delete(s.channels, c.dk)

@@ -67,6 +67,7 @@
 //	   └──── Data, in batches, slabs not copied ─────► receive: feed.Apply, then asks for more
 //	         at most maxPending bytes
 //	tick: keep-alive, timeouts
+//	wake: what came for a feed before it was here (V6), once it is
 //
 // read is the only dispatcher: it decides what is legal in which state. When a
 // queue is full it stops reading; the queues are larger than what a remote that

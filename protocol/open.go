@@ -229,9 +229,9 @@ func (s *Stream) afterJoin(c *channel, joined bool) {
 	if !joined {
 		return
 	}
-	defer s.entered(c)
 	if !c.sw.join(c) {
 		s.closeChannel(c, false)
+		s.entered(c)
 		return
 	}
 	c.sw.f.ReportPeer(feed.PeerEvent{Peer: s.o.Label, Joined: true})

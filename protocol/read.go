@@ -143,27 +143,38 @@ func (s *Stream) onEarly(c *channel, f wire.Frame) (again bool, err error) {
 	return false, nil
 }
 
-// takeEarly returns what was kept, which counts no longer. mu held.
-func (c *channel) takeEarly() []wire.Frame {
-	early := c.early
-	c.early = nil
-	for _, f := range early {
+// dropEarly forgets what was kept. mu held.
+func (c *channel) dropEarly() {
+	for _, f := range c.early {
 		c.s.mem.give(len(f.Body))
 	}
-	return early
+	c.early = nil
 }
 
-// wake handles what was kept for a channel that is open now.
+// wake handles what was kept for a channel that is open now, and then lets in what
+// has come since. The remote's requests may have to wait until it reads our answers
+// (see push), and not with who has added the feed: they have a goroutine.
 func (s *Stream) wake(c *channel) {
 	s.mu.Lock()
-	early := c.takeEarly()
-	s.mu.Unlock()
-	for _, f := range early {
-		if err := s.small(c, f); err != nil {
-			s.fail(err)
-			return
-		}
+	early := c.early
+	c.early = nil
+	if len(early) == 0 || s.ended {
+		s.mu.Unlock()
+		s.entered(c)
+		return
 	}
+	s.waking.Go(func() { // under mu: Run waits for it after ended is set
+		defer s.entered(c)
+		for _, f := range early {
+			err := s.small(c, f)
+			s.mem.give(len(f.Body))
+			if err != nil {
+				s.fail(err)
+				return
+			}
+		}
+	})
+	s.mu.Unlock()
 }
 
 // onUnwant ends announcements, as far as a Want of everything is concerned.

@@ -51,14 +51,15 @@ type Stream struct {
 	heardAt  time.Time
 	lastMark uint64 // bytes received when that was called progress
 
-	born       time.Time     // constant
-	pending    atomic.Int64  // bytes in inbox
-	late       atomic.Int64  // work that was found after its message was charged
-	throttled  atomic.Int64  // nanoseconds it was not read because of its messages
-	maps       atomic.Int64  // what the have-maps of the remote may take
-	resets     atomic.Int32  // channels opened anew after a proof did not add up
-	remoteLive atomic.Bool   // the remote's Handshake said live
-	taken      chan struct{} // inbox became shorter; capacity 1
+	born       time.Time      // constant
+	pending    atomic.Int64   // bytes in inbox
+	late       atomic.Int64   // work that was found after its message was charged
+	throttled  atomic.Int64   // nanoseconds it was not read because of its messages
+	maps       atomic.Int64   // what the have-maps of the remote may take
+	resets     atomic.Int32   // channels opened anew after a proof did not add up
+	remoteLive atomic.Bool    // the remote's Handshake said live
+	taken      chan struct{}  // inbox became shorter; capacity 1
+	waking     sync.WaitGroup // goroutines of wake; begun with mu, until ended
 
 	mu        sync.Mutex
 	channels  map[feed.DiscoveryKey]*channel
@@ -152,6 +153,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	}
 	s.fail(s.read(ctx))
 	wg.Wait()
+	s.waking.Wait()
 	s.r.Close()
 	s.mem.end()
 	s.mu.Lock()
