@@ -46,6 +46,7 @@ type channel struct {
 	haveKnown  bool           // its have-map has come
 	length     uint64         // what it announced: index after the highest block
 	specials   []special      // hash and seek requests in flight
+	turn       uint64         // the lower, the sooner it is asked the next one, see swarm.turns
 	compared   bool           // it was asked to prove its last block, or ours
 	question   struct {       // what inquire has asked
 		index uint64
@@ -84,7 +85,10 @@ type special struct {
 	bytes uint64 // not 0: a seek
 	at    time.Duration
 
+	beyond   bool // for the proof of any greater length: index may be another one
 	answered bool
+	refused  bool // answered by a refusal
+	late     bool // others were asked since
 }
 
 // tally counts what went over a channel.

@@ -165,8 +165,9 @@ const (
 	maxAnnounce = 512
 	// maxSpecial is how many hash and seek requests are in flight on a channel.
 	maxSpecial = 16
-	// specialTimeout is after how long a hash or seek request is asked again, of
-	// whoever is first; specialPause after how long when there was an answer.
+	// specialTimeout is after how long a remote may be asked the same hash or seek
+	// request again; specialPause after how long when there was an answer. Half of
+	// that is the longest that one is waited for before the next one is asked.
 	specialTimeout = 7500 * time.Millisecond
 	specialPause   = time.Second
 	// maxResets is how many proofs of a remote may not add up for want of nodes,
@@ -175,9 +176,12 @@ const (
 	// linkPause is how long native remotes are not asked for blocks while a link
 	// between two lengths is open, see feed.Demand.Links.
 	linkPause = 5 * time.Second
-	// linkPatience is how long, besides two round trips, the answer of one remote
-	// is waited for that should close a link, before the next one is asked.
+	// linkPatience is how long, besides two round trips, one remote is waited for
+	// that is asked for a hash or seeks, before the next one is asked.
 	linkPatience = 50 * time.Millisecond
+	// specialRest is how many such requests go to others first, if there are others,
+	// after one did not help: as many as are wanted at a time.
+	specialRest = 4096
 	// failPause is how long nothing is asked for after storing has failed.
 	failPause = 3 * time.Second
 	// maxStalls is how often in a row a peer may leave requests unanswered until

@@ -301,13 +301,17 @@ func (c *channel) onNoData(body []byte) error {
 		return c.s.garbled("no data", err)
 	}
 	if m.Hash || m.Bytes > 0 {
+		refused := false
 		c.sw.mu.Lock()
 		if c.peer != nil {
-			c.answerSpecial(m.Index)
+			refused = c.refuseSpecial(&m)
 		} else if m.Bytes == 0 {
 			c.sw.deeper(c, m.Index)
 		}
 		c.sw.mu.Unlock()
+		if refused {
+			c.sw.kick() // another one is asked
+		}
 		return nil
 	}
 	sw := c.sw

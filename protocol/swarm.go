@@ -42,6 +42,7 @@ type swarm struct {
 	halted   bool          // nothing is asked for any more: the feed is frozen
 	resume   time.Duration // nothing is asked for before: storing has failed
 	ended    []*channel    // done, to be closed by pump
+	turns    uint64        // how many hash and seek requests were sent
 	audience bool          // as the feed was told
 
 	// of the goroutine that pumps
@@ -100,6 +101,7 @@ func (sw *swarm) join(c *channel) bool {
 		}
 		c.peer = sw.table.AddPeer(l)
 		c.peer.Tag = c
+		c.turn = sw.turns // who comes anew is not asked before all others
 		if len(c.s.o.LocalID) > 0 && len(c.s.o.RemoteID) > 0 {
 			c.peer.Identify(nameOf(c.s.o.LocalID), nameOf(c.s.o.RemoteID))
 		}
