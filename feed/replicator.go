@@ -13,8 +13,10 @@ type Replicator interface {
 	Available(start, end uint64)
 	// Cleared: blocks start to end-1 are not here any more.
 	Cleared(start, end uint64)
-	// KnownLen returns the longest length that a peer has announced, 0 if none. It
-	// may be called at any time, from any goroutine.
+	// KnownLen returns the longest length that a peer has announced and that is
+	// believed, 0 if none. It becomes less when peers leave, take it back, or do not
+	// prove it; that is told by ReportPeer. It may be called at any time, from any
+	// goroutine.
 	KnownLen() uint64
 	// FeedClosed: the feed is closed, or nothing can be written any more (cause).
 	// Nothing is called after it.

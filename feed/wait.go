@@ -128,6 +128,13 @@ func (f *Feed) neverHere(i uint64) error {
 	return nil
 }
 
+// final reports whether the feed gets no longer.
+func (f *Feed) final() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.static && f.acc.Len() > 0
+}
+
 // Get returns block i; it waits until the block is here. Of a block that is
 // beyond the length it waits until it is written. While it waits the block is in
 // Demand, before everything that is downloaded without anyone waiting. It fails
@@ -227,36 +234,61 @@ func (f *Feed) Update(ctx context.Context, minLen uint64) error {
 		f.mu.Unlock()
 		return err
 	}
-	w := lengthWait{minLen, make(chan struct{})}
+	f.mu.Unlock()
+	return f.waitLength(ctx, minLen, false)
+}
+
+// waitLength waits until the feed has n blocks; with claimed only as long as a peer
+// is known to have so many, or n is 1.
+func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
+	f.mu.Lock()
+	if err := f.usable(); err != nil || f.acc.Len() >= n {
+		f.mu.Unlock()
+		return err
+	}
+	w := lengthWait{n, make(chan struct{})}
 	f.lengths = append(f.lengths, w)
 	f.demandChanged()
 	f.mu.Unlock()
 	f.dispatch()
 
-	select {
-	case <-w.here:
-		return nil
-	case <-f.done:
-		return ErrClosed
-	case <-ctx.Done():
-		f.mu.Lock()
-		f.lengths = slices.DeleteFunc(f.lengths, func(o lengthWait) bool { return o == w })
-		f.demandChanged()
-		f.mu.Unlock()
-		f.dispatch()
-		return ctx.Err()
+	err := ctx.Err()
+	for err == nil {
+		var news <-chan struct{}
+		if claimed {
+			news = f.arrival()
+			if n > max(f.knownLen(), 1) {
+				break
+			}
+		}
+		select {
+		case <-w.here:
+			return nil
+		case <-news:
+		case <-f.done:
+			return ErrClosed
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
+	f.mu.Lock()
+	f.lengths = slices.DeleteFunc(f.lengths, func(o lengthWait) bool { return o == w })
+	f.demandChanged()
+	f.mu.Unlock()
+	f.dispatch()
+	return err
 }
 
 // Head returns the last block. A reader first waits for the length that peers are
-// known to have, and for a first block if there is none yet. It fails with
-// ErrOutOfBounds if the feed is the writer's and empty.
+// known to have, as long as that is believed, and for a first block if there is
+// none yet. It fails with ErrOutOfBounds if the feed is the writer's and empty.
 func (f *Feed) Head(ctx context.Context) ([]byte, error) {
 	n := f.Len()
 	switch {
 	case !f.Writable():
-		if known := max(f.knownLen(), 1); known > n {
-			if err := f.Update(ctx, known); err != nil {
+		// What becomes known meanwhile is not waited for.
+		for known := max(f.knownLen(), 1); known > n && !f.final(); known = min(known, max(f.knownLen(), 1)) {
+			if err := f.waitLength(ctx, known, true); err != nil {
 				return nil, err
 			}
 			n = f.Len()

@@ -45,6 +45,7 @@ type channel struct {
 	whole      bool           // the remote sends its whole map at once (before 6.23)
 	haveKnown  bool           // its have-map has come
 	length     uint64         // what it announced: index after the highest block
+	claim      claim          // what of that is not proven
 	specials   []special      // hash and seek requests in flight
 	turn       uint64         // the lower, the sooner it is asked the next one, see swarm.turns
 	compared   bool           // it was asked to prove its last block, or ours

@@ -173,6 +173,16 @@ const (
 	// maxResets is how many proofs of a remote may not add up for want of nodes,
 	// see probe.go.
 	maxResets = 16
+	// claimTimeout is for how long a remote need not prove a length that it has
+	// announced, while something is wanted of what it tells of, before that counts no
+	// more. It is asked for proof alone after claimPause, since blocks are proof as well.
+	// The time is counted in steps. Of one in which more comes from it than
+	// progressBytes only a part counts: a large block may be under way, and the proof
+	// behind it.
+	claimTimeout = 10 * time.Second
+	claimPause   = 3 * time.Second
+	claimStep    = time.Second
+	claimBusy    = 8
 	// linkPause is how long native remotes are not asked for blocks while a link
 	// between two lengths is open, see feed.Demand.Links.
 	linkPause = 5 * time.Second

@@ -47,7 +47,9 @@
 // When remotes announce more than the length that is known here, the first block
 // beyond it is fetched alone. Its proof shows that the longer history contains
 // ours; what is proven after it builds on that. For V6 remotes, whose answers
-// build on nothing but digests, a block somebody waits for is asked at once.
+// build on nothing but digests, a block somebody waits for is asked at once. What a
+// remote announces and does not prove counts for some seconds, see claim.go; who is
+// asked for proof, question.go.
 //
 // A native remote remembers which blocks it has sent and leaves the subtrees they
 // make up out of later proofs, so every answer is applied, in order, even if the

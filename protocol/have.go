@@ -166,17 +166,6 @@ func (c *channel) announced(start, end uint64) {
 	})
 }
 
-// setLength notes that the remote has blocks up to n. sw.mu held.
-func (c *channel) setLength(n uint64) {
-	if n > c.length {
-		c.length = n
-		if n > c.sw.known.Load() {
-			c.sw.known.Store(n)
-			c.sw.front = c
-		}
-	}
-}
-
 // eachRegion calls fn for the parts of a range that lie in regions asked for.
 // sw.mu held.
 func (c *channel) eachRegion(start, end uint64, fn func(r *region, start, end uint64)) {
@@ -288,6 +277,7 @@ func (c *channel) onUnhave(body []byte) error {
 	sw.mu.Lock()
 	if c.peer != nil {
 		c.peer.Unhave(m.Start, m.Start+m.Length)
+		c.unclaim(m.Start, m.Start+m.Length)
 	}
 	sw.mu.Unlock()
 	sw.kick()
@@ -316,6 +306,9 @@ func (c *channel) onNoData(body []byte) error {
 	}
 	sw := c.sw
 	sw.mu.Lock()
+	if c.peer != nil && m.Reason == wire.ReasonNotHere {
+		c.unclaim(m.Index, m.Index+m.Length)
+	}
 	silent := c.peer != nil && !c.awaitRefused(&m) && c.refused(&m)
 	sw.mu.Unlock()
 	if silent {

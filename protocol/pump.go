@@ -69,6 +69,9 @@ func (sw *swarm) pump() {
 		sw.tick(now)
 	}
 	sw.special(length, now)
+	if sw.doubt(length, now) {
+		events = append(events, sw.news()...)
+	}
 	sw.awaitNext(length, now)
 	sw.table.Plan(now, sw.noteAsk)
 	sw.arm()
@@ -97,8 +100,8 @@ func (sw *swarm) spared(c *channel) bool {
 // news returns what the feed was not told yet about its peers. mu held.
 func (sw *swarm) news() (events []feed.PeerEvent) {
 	for _, c := range sw.channels {
-		if c.length != c.reported {
-			c.reported = c.length
+		if n := c.believed(); n != c.reported {
+			c.reported = n
 			events = append(events, feed.PeerEvent{Peer: c.s.o.Label, Length: c.length})
 		}
 	}
@@ -229,7 +232,7 @@ func (sw *swarm) arm() {
 	}
 	busy := len(sw.demand.Links) > 0 && sw.now()-sw.linked < linkPause || sw.table.InFlight() > 0 || sw.table.Resting() || sw.now() < sw.resume
 	for _, c := range sw.channels {
-		busy = busy || len(c.specials) > 0 || c.probe != nil || c.peer != nil && sw.spared(c)
+		busy = busy || len(c.specials) > 0 || c.probe != nil || c.claim.running || c.peer != nil && sw.spared(c)
 	}
 	if !busy {
 		return

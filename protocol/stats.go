@@ -17,6 +17,9 @@ type PeerStats struct {
 	Accepted bool
 	// Length is the index after the highest block the remote has announced.
 	Length uint64
+	// Doubted: it was asked to prove a Length above the feed's own, and did not. It
+	// counts for nothing until it does.
+	Doubted bool
 	// HaveKnown: its have-map has come, so a Length of 0 means an empty feed.
 	HaveKnown bool
 	// Wants: the remote has asked to be told what is here.
@@ -46,7 +49,7 @@ func (e *Engine) Peers(dk feed.DiscoveryKey) []PeerStats {
 	for _, c := range sw.channels {
 		p := PeerStats{
 			ID: slices.Clone(c.s.o.RemoteID), Label: c.s.o.Label, Dialect: c.s.o.Dialect, Accepted: true,
-			Length: c.length, HaveKnown: c.haveKnown, Wants: c.wanted.Load(),
+			Length: c.length, Doubted: c.claim.doubted, HaveKnown: c.haveKnown, Wants: c.wanted.Load(),
 			DownloadedBlocks: c.tally.downBlocks, DownloadedBytes: c.tally.downBytes,
 			UploadedBlocks: c.tally.upBlocks.Load(), UploadedBytes: c.tally.upBytes.Load(),
 			BytesIn: c.s.r.Received(), BytesOut: c.s.w.Written(),

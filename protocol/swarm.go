@@ -24,7 +24,7 @@ type swarm struct {
 	o   FeedOptions
 
 	born  time.Time
-	known atomic.Uint64 // highest announced length
+	known atomic.Uint64 // highest announced length that is not doubted
 	kicks atomic.Int64  // calls of kick that wait; whoever makes it 1 does the work
 	dirty atomic.Bool   // the demand has changed
 	due   atomic.Bool   // the timer has fired
@@ -39,11 +39,12 @@ type swarm struct {
 	ticking  bool
 	closed   error // not nil: no more
 	exts     []*Extension
-	halted   bool          // nothing is asked for any more: the feed is frozen
-	resume   time.Duration // nothing is asked for before: storing has failed
-	ended    []*channel    // done, to be closed by pump
-	turns    uint64        // how many hash and seek requests were sent
-	audience bool          // as the feed was told
+	halted   bool              // nothing is asked for any more: the feed is frozen
+	resume   time.Duration     // nothing is asked for before: storing has failed
+	ended    []*channel        // done, to be closed by pump
+	turns    uint64            // how many hash and seek requests were sent
+	claims   map[*Stream]claim // of channels that were closed before their streams
+	audience bool              // as the feed was told
 
 	// of the goroutine that pumps
 	demand feed.Demand
@@ -101,6 +102,7 @@ func (sw *swarm) join(c *channel) bool {
 		}
 		c.peer = sw.table.AddPeer(l)
 		c.peer.Tag = c
+		c.claim = sw.claims[c.s]
 		c.turn = sw.turns // who comes anew is not asked before all others
 		if len(c.s.o.LocalID) > 0 && len(c.s.o.RemoteID) > 0 {
 			c.peer.Identify(nameOf(c.s.o.LocalID), nameOf(c.s.o.RemoteID))
@@ -148,6 +150,7 @@ func (sw *swarm) leave(c *channel) {
 	}
 	c.open.Store(false)
 	c.dropProbe()
+	sw.keepClaim(c)
 	sw.channels = slices.Delete(sw.channels, i, i+1)
 	if c.peer != nil {
 		sw.table.RemovePeer(c.peer)
@@ -173,7 +176,7 @@ func (sw *swarm) leave(c *channel) {
 func (sw *swarm) raise() {
 	n := uint64(0)
 	for _, c := range sw.channels {
-		n = max(n, c.length)
+		n = max(n, c.believed())
 	}
 	sw.known.Store(n)
 }
@@ -257,8 +260,9 @@ func (sw *swarm) Cleared(start, end uint64) {
 	sw.kick()
 }
 
-// KnownLen returns the highest length announced by remotes that are connected.
-func (sw *swarm) KnownLen() uint64 { return sw.known.Load() }
+// KnownLen returns the highest length announced by remotes that are connected and
+// not doubted; not more than a feed can have here.
+func (sw *swarm) KnownLen() uint64 { return min(sw.known.Load(), feed.MaxLength) }
 
 // FeedClosed closes the channels.
 func (sw *swarm) FeedClosed(cause error) {

@@ -224,7 +224,9 @@ func (cl *cloning) look() cloneState {
 		s.peers++
 		if p.HaveKnown {
 			s.told++
-			s.length = max(s.length, p.Length)
+			if !p.Doubted {
+				s.length = max(s.length, p.Length)
+			}
 		}
 	}
 	s.receive, s.sent = cl.n.Traffic()
