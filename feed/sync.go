@@ -26,6 +26,17 @@ func (w *syncWait) over(ctx context.Context) error {
 	}
 }
 
+// overOrClosing waits as long as it takes, with wmu held. When the feed closes the
+// committer ends, and Close waits for wmu: then it is the caller who commits.
+func (f *Feed) overOrClosing(w *syncWait) error {
+	select {
+	case err := <-w.done:
+		return err
+	case <-f.done:
+		return f.commit(false)
+	}
+}
+
 // release tells those whose changes are committed; with an error, all. mu held.
 func (f *Feed) release(err error) {
 	if err != nil {
