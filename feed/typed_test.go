@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/store"
@@ -77,6 +79,20 @@ func TestWriter(t *testing.T) {
 		if _, err := f.NewWriter(ctx, o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
+	}
+}
+
+// TestWriterReadFromCut: a source that was cut off is no source that has ended.
+func TestWriterReadFromCut(t *testing.T) {
+	f := open(t, store.Memory(), feed.Options{})
+	w, err := f.NewWriter(t.Context(), feed.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := fmt.Errorf("the camera is gone: %w", io.EOF)
+	n, err := w.ReadFrom(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(cut)))
+	if n != 4 || err != cut {
+		t.Errorf("ReadFrom = %d, %v, want 4, %v", n, err, cut)
 	}
 }
 

@@ -3,7 +3,6 @@ package feed
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -131,7 +130,8 @@ func (w *Writer) start() int {
 	return w.ends[len(w.ends)-1]
 }
 
-// ReadFrom writes all of r. Each read is a Write.
+// ReadFrom writes all of r. Each read is a Write. r ends with io.EOF itself, as for
+// io.Copy: an error that wraps it says that something was cut off.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	var total int64
 	buf := make([]byte, 256<<10)
@@ -143,7 +143,7 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 				return total, err
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return total, nil
 		}
 		if err != nil {
