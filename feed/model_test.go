@@ -409,6 +409,27 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// TestStaticKey: nobody becomes the writer of a draft by naming the key of a feed.
+func TestStaticKey(t *testing.T) {
+	key := feed.Key(keyFromSeed(64)[32:])
+	st := store.Memory()
+	refused(t, st, feed.Options{Static: true, Key: key}, feed.ErrStatic)
+	refused(t, st, feed.Options{Static: true, SecretKey: keyFromSeed(63)}, feed.ErrStatic)
+	if f := open(t, st, feed.Options{Key: key}); f.Writable() || f.Key() != key {
+		t.Errorf("a clone: writable %v, key %v", f.Writable(), f.Key())
+	} else {
+		f.Close()
+	}
+	if f := open(t, st, feed.Options{Static: true, Key: key}); f.Writable() || f.Key() != key {
+		t.Errorf("a clone opened again: writable %v, key %v", f.Writable(), f.Key())
+	}
+	st, _ = made(t, 63, 5, 5)
+	refused(t, st, feed.Options{Static: true, Key: key, Overwrite: true}, feed.ErrStatic)
+	if n := open(t, st, feed.Options{}).Len(); n != 10 {
+		t.Errorf("%d blocks after an Overwrite that was refused", n)
+	}
+}
+
 func TestLock(t *testing.T) {
 	ctx := context.Background()
 	for _, st := range []store.Storage{store.Memory(), store.Dir(t.TempDir())} {

@@ -113,6 +113,9 @@ func (f *Feed) survey() (*found, error) {
 	if s.key == nil && !s.content() && f.opts.MustExist {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, f.st)
 	}
+	if (f.opts.Overwrite || s.key == nil && !s.content()) && f.opts.Static && !f.opts.Key.IsZero() {
+		return nil, fmt.Errorf("%w: a new static feed gets its key when it is finalized, Options.Key is %v; to download that feed open it without Options.Static", ErrStatic, f.opts.Key)
+	}
 	if f.files.bitfield != nil || f.opts.ReadOnly {
 		return s, nil
 	}

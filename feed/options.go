@@ -35,7 +35,9 @@ type Options struct {
 	// everything.
 	Sparse bool
 	// Static creates a feed without a key pair: its key is its content. Append,
-	// then Finalize. It also opens one that is not finalized yet.
+	// then Finalize. It also opens one that is not finalized yet. To download one
+	// only Key is given: what is made anew has none, so with both Open fails with
+	// ErrStatic.
 	Static bool
 
 	// Durability says when Append returns and what is synced.
