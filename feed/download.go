@@ -26,7 +26,8 @@ type Progress struct {
 
 // Download fetches a range, in the order the engine finds best unless r.Linear.
 // It goes on until all blocks are here, Cancel, or Close; a range without end
-// until Cancel or Close. Wait tells of a range that is out of bounds.
+// until Cancel or Close. Wait tells of a range that is out of bounds: of a static feed
+// also of one that ends beyond its length, as soon as that is known.
 func (f *Feed) Download(r Range) *Download {
 	d := &Download{f: f, r: r, done: make(chan struct{})}
 	f.mu.Lock()
@@ -37,6 +38,8 @@ func (f *Feed) Download(r Range) *Download {
 		d.end(fmt.Errorf("%w: blocks %d to %d", ErrOutOfBounds, r.Start, r.End))
 	case d.complete():
 		d.end(nil)
+	case r.End != 0 && f.neverHere(r.End-1) != nil:
+		d.end(f.neverHere(r.End - 1))
 	default:
 		f.downloads = append(f.downloads, d)
 		f.demandChanged()

@@ -164,4 +164,5 @@ func (f *Feed) ReportPeer(e PeerEvent) {
 	defer f.mu.Unlock()
 	f.emit(e)
 	f.progressed()
+	f.reconsider()
 }

@@ -35,6 +35,7 @@ func (f *Feed) Finalize(ctx context.Context) error {
 	f.eager = true
 	f.changed()
 	f.announce(0, f.acc.Len())
+	f.lengthened()
 	f.mu.Unlock()
 	f.dispatch()
 	return f.Sync(ctx)

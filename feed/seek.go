@@ -62,25 +62,32 @@ func (f *Feed) findIn(n, size, offset uint64) (index, rel uint64, ok bool) {
 // is not all here, peers are asked for the nodes on the way. It fails with
 // ErrOutOfBounds if the feed has not as many bytes.
 func (f *Feed) Seek(ctx context.Context, offset uint64) (index, rel uint64, err error) {
-	known := f.knownLen()
-	index, rel, w, err := f.seekHere(offset, known)
-	if w == nil {
-		return index, rel, err
-	}
-	f.dispatch()
-
-	select {
-	case <-w.found:
-		return f.Seek(ctx, offset)
-	case <-f.done:
-		return 0, 0, ErrClosed
-	case <-ctx.Done():
-		f.mu.Lock()
-		f.seeks = slices.DeleteFunc(f.seeks, func(o *seekWait) bool { return o == w })
-		f.demandChanged()
-		f.mu.Unlock()
+	for {
+		known := f.knownLen()
+		index, rel, w, err := f.seekHere(offset, known)
+		if w == nil {
+			return index, rel, err
+		}
+		if f.knownLen() != known { // perhaps it changed before w was there to be told
+			f.mu.Lock()
+			f.reconsider()
+			f.mu.Unlock()
+		}
 		f.dispatch()
-		return 0, 0, ctx.Err()
+
+		select {
+		case <-w.found:
+			f.dispatch()
+		case <-f.done:
+			return 0, 0, ErrClosed
+		case <-ctx.Done():
+			f.mu.Lock()
+			f.seeks = slices.DeleteFunc(f.seeks, func(o *seekWait) bool { return o == w })
+			f.demandChanged()
+			f.mu.Unlock()
+			f.dispatch()
+			return 0, 0, ctx.Err()
+		}
 	}
 }
 
@@ -103,8 +110,7 @@ func (f *Feed) seekHere(offset, known uint64) (index, rel uint64, w *seekWait, e
 	if ok {
 		return index, rel, nil, nil
 	}
-	beyond := offset >= f.acc.ByteLen() && offset > 0
-	if beyond && (f.writable() || f.static || known <= f.acc.Len() && f.acc.Len() > 0) {
+	if f.beyond(offset) && (f.writable() || known <= f.acc.Len() && f.acc.Len() > 0 || f.final()) {
 		return 0, 0, nil, fmt.Errorf("%w: byte %d of %d", ErrOutOfBounds, offset, f.acc.ByteLen())
 	}
 	w = &seekWait{offset: offset, found: make(chan struct{})}
@@ -112,6 +118,25 @@ func (f *Feed) seekHere(offset, known uint64) (index, rel uint64, w *seekWait, e
 	f.seeks = append(f.seeks, w)
 	f.demandChanged()
 	return 0, 0, w, nil
+}
+
+// beyond reports whether the feed, as far as it is known, has no such byte. mu held.
+func (f *Feed) beyond(offset uint64) bool { return offset > 0 && offset >= f.acc.ByteLen() }
+
+// reconsider has those who look for a byte beyond the end look again: the length is
+// another, or the one that peers announce. mu held.
+func (f *Feed) reconsider() {
+	if f.acc.Len() == 0 {
+		return // they still cannot tell
+	}
+	f.seeks = slices.DeleteFunc(f.seeks, func(w *seekWait) bool {
+		if !f.beyond(w.offset) {
+			return false
+		}
+		close(w.found)
+		f.demandChanged()
+		return true
+	})
 }
 
 // decider returns the block to ask for when the way ends right above two blocks:

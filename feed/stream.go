@@ -34,14 +34,15 @@ type ReadOptions struct {
 	// Start is the first block.
 	Start uint64
 	// End is the block before which to stop; blocks up to there that do not exist
-	// yet are waited for. 0: stop at the end of the feed (see Snapshot and Live).
+	// yet are waited for; of a static feed they cannot come, which is ErrOutOfBounds.
+	// 0: stop at the end of the feed (see Snapshot and Live).
 	End uint64
 	// Tail starts at the end of the feed instead of at Start.
 	Tail bool
 	// Snapshot takes the end of the feed once, when the iteration begins.
 	Snapshot bool
 	// Live does not stop at the end of the feed but waits for more. Only End or
-	// the context ends it.
+	// the context ends it; of a static feed there is no more: ErrOutOfBounds.
 	Live bool
 	// Reverse reads backwards, from End (0: the end of the feed as it is when the
 	// iteration begins) down to Start. Tail and Live mean nothing then.
@@ -53,7 +54,7 @@ type ReadOptions struct {
 // from the disk many at a time, so that what is kept of one block may keep the
 // memory of its neighbours, 256 KiB. The iteration ends after the last block, or
 // with one error: the context's, ErrClosed, ErrOutOfBounds for an End before
-// Start, or of reading. Each use of the result begins anew.
+// Start or for what is beyond the end of a static feed, or of reading. Each use of the result begins anew.
 func (f *Feed) Blocks(ctx context.Context, o ReadOptions) iter.Seq2[Block, error] {
 	return func(yield func(Block, error) bool) {
 		if o.End > 0 && o.End < o.Start {

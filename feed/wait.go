@@ -122,17 +122,45 @@ func (f *Feed) waitBlock(ctx context.Context, i uint64) error {
 
 // neverHere returns an error if block i cannot come. mu held.
 func (f *Feed) neverHere(i uint64) error {
-	if i >= MaxLength || f.static && i >= f.acc.Len() && f.acc.Len() > 0 {
+	if i >= MaxLength || i >= f.acc.Len() && f.final() {
 		return fmt.Errorf("%w: block %d of %d", ErrOutOfBounds, i, f.acc.Len())
 	}
 	return nil
 }
 
-// final reports whether the feed gets no longer.
-func (f *Feed) final() bool {
+// final reports whether the feed is static and its length is known: the tree hash is
+// the key, of an empty one as well. mu held.
+func (f *Feed) final() bool { return Key(f.treeHash()) == f.key }
+
+// ended is final for those who do not hold mu.
+func (f *Feed) ended() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.static && f.acc.Len() > 0
+	return f.final()
+}
+
+// finish lets everyone go who waits for what is beyond the end of a static feed: it
+// was finalized, or its length is known now. mu held.
+func (f *Feed) finish() {
+	n := f.acc.Len()
+	for w := f.wants.first; w != nil; w = w.next {
+		if w.index >= n {
+			f.wants.remove(w)
+			close(w.here)
+		}
+	}
+	f.lengths = slices.DeleteFunc(f.lengths, func(w lengthWait) bool {
+		if w.length > n {
+			close(w.here)
+		}
+		return w.length > n
+	})
+	for _, d := range slices.Clone(f.downloads) {
+		if d.r.End > n {
+			d.end(f.neverHere(d.r.End - 1))
+		}
+	}
+	f.demandChanged()
 }
 
 // Get returns block i; it waits until the block is here. Of a block that is
@@ -205,6 +233,10 @@ type lengthWait struct {
 
 // lengthened tells those who wait for a length. mu held.
 func (f *Feed) lengthened() {
+	f.reconsider()
+	if f.static {
+		f.finish()
+	}
 	if len(f.lengths) == 0 {
 		return
 	}
@@ -220,7 +252,8 @@ func (f *Feed) lengthened() {
 }
 
 // Update waits until the feed has at least minLen blocks, 0 meaning one more than
-// now. Peers are asked for proof of a greater length, not for the blocks.
+// now. Peers are asked for proof of a greater length, not for the blocks. It fails
+// with ErrOutOfBounds beyond the end of a static feed.
 func (f *Feed) Update(ctx context.Context, minLen uint64) error {
 	f.mu.Lock()
 	if minLen == 0 {
@@ -263,7 +296,12 @@ func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
 		}
 		select {
 		case <-w.here:
-			return nil
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.acc.Len() >= n || claimed {
+				return nil
+			}
+			return f.neverHere(n - 1)
 		case <-news:
 		case <-f.done:
 			return ErrClosed
@@ -281,19 +319,20 @@ func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
 
 // Head returns the last block. A reader first waits for the length that peers are
 // known to have, as long as that is believed, and for a first block if there is
-// none yet. It fails with ErrOutOfBounds if the feed is the writer's and empty.
+// none yet. It fails with ErrOutOfBounds if the feed is empty and is the writer's, or
+// static.
 func (f *Feed) Head(ctx context.Context) ([]byte, error) {
 	n := f.Len()
-	switch {
-	case !f.Writable():
+	if !f.Writable() {
 		// What becomes known meanwhile is not waited for.
-		for known := max(f.knownLen(), 1); known > n && !f.final(); known = min(known, max(f.knownLen(), 1)) {
+		for known := max(f.knownLen(), 1); known > n && !f.ended(); known = min(known, max(f.knownLen(), 1)) {
 			if err := f.waitLength(ctx, known, true); err != nil {
 				return nil, err
 			}
 			n = f.Len()
 		}
-	case n == 0:
+	}
+	if n == 0 {
 		return nil, fmt.Errorf("%w: the feed is empty", ErrOutOfBounds)
 	}
 	return f.Get(ctx, n-1)
