@@ -63,6 +63,9 @@ func (f *Feed) Apply(ctx context.Context, batch []Proof) (n int, err error) {
 	if err := f.tryAgain(false); err != nil {
 		return 0, err
 	}
+	if len(batch) == 0 {
+		return 0, f.usableNow()
+	}
 	h := hashedPool.Get().(*hashed)
 	defer h.release()
 	h.hash(batch)

@@ -101,12 +101,6 @@ func (f *Feed) Audit(ctx context.Context, o AuditOptions) (AuditReport, error) {
 	return a.r, err
 }
 
-func (f *Feed) usableNow() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.usable()
-}
-
 // auditor is one audit.
 type auditor struct {
 	walker

@@ -32,6 +32,9 @@ func (f *Feed) Clear(ctx context.Context, start, end uint64) error {
 	if err := f.tryAgain(false); err != nil {
 		return err
 	}
+	if start == end {
+		return f.usableNow()
+	}
 	for start < end {
 		next, err := f.clearSome(ctx, start, end)
 		if err != nil {

@@ -97,6 +97,11 @@ func (f *Feed) progressed() {
 // later). It fails with ErrCanceled after Cancel, with ErrClosed, or with the
 // context's error.
 func (d *Download) Wait(ctx context.Context) error {
+	select {
+	case <-d.done:
+		return d.result()
+	default:
+	}
 	if d.r.End != 0 {
 		select {
 		case <-d.done:

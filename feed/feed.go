@@ -262,6 +262,13 @@ func (f *Feed) usable() error {
 	return nil
 }
 
+// usableNow is usable without mu.
+func (f *Feed) usableNow() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.usable()
+}
+
 // changeable returns why nothing may be written, nil if it may.
 func (f *Feed) changeable() error {
 	switch {

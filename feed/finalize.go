@@ -10,8 +10,11 @@ import (
 // crash leaves a feed that is not finalized, or one that is complete.
 func (f *Feed) Finalize(ctx context.Context) error {
 	f.mu.Lock()
-	draft := f.draft
+	draft, err := f.draft, f.usable()
 	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if !draft {
 		return fmt.Errorf("%w: only a static feed that is not finalized yet can be", ErrStatic)
 	}
@@ -21,7 +24,7 @@ func (f *Feed) Finalize(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	err := f.changeable()
+	err = f.changeable()
 	key := Key(f.treeHash())
 	f.mu.Unlock()
 	if err != nil {

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -219,7 +220,7 @@ func (f *Feed) Signature(ctx context.Context, i uint64) (Signature, error) {
 	for n := i + 1; n <= length; {
 		m, err := readFull(file, buf[:], sigOffset(n))
 		if err != nil {
-			return Signature{}, f.fileError("read", signaturesName, err)
+			return Signature{}, cmp.Or(f.usableNow(), f.fileError("read", signaturesName, err))
 		}
 		if m < sigSize {
 			break
@@ -234,7 +235,7 @@ func (f *Feed) Signature(ctx context.Context, i uint64) (Signature, error) {
 			return Signature{}, err
 		}
 	}
-	return Signature{}, fmt.Errorf("%w: a signature for block %d", ErrNotLocal, i)
+	return Signature{}, cmp.Or(f.usableNow(), fmt.Errorf("%w: a signature for block %d", ErrNotLocal, i))
 }
 
 // Roots returns the roots the feed had, or has, at a length. It fails with
@@ -247,9 +248,14 @@ func (f *Feed) Roots(length uint64) ([]merkle.Node, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if length > f.acc.Len() {
-		return nil, fmt.Errorf("%w: roots of length %d of %d", ErrOutOfBounds, length, f.acc.Len())
+		return nil, cmp.Or(f.usable(), fmt.Errorf("%w: roots of length %d of %d", ErrOutOfBounds, length, f.acc.Len()))
 	}
-	return f.rootsAt(length)
+	// A Replicator may ask for them while Close announces the last blocks.
+	roots, err := f.rootsAt(length)
+	if err != nil {
+		return nil, cmp.Or(f.usable(), err)
+	}
+	return roots, nil
 }
 
 // rootsAt reads the roots of a length. mu held.

@@ -153,11 +153,12 @@ func (f *Feed) plausible(i uint64, e extent) error {
 // ReadBlocks appends the data of n neighbouring blocks to dst, with one read, and
 // their sizes to sizes. It fails with ErrNotLocal if one of them is not here.
 func (f *Feed) ReadBlocks(dst []byte, start, n uint64, sizes []uint64) ([]byte, []uint64, error) {
-	if n == 0 {
-		return dst, sizes, nil
-	}
-	if start >= MaxLength || n > MaxLength {
-		return dst, sizes, errAbsent(start)
+	if n == 0 || start >= MaxLength || n > MaxLength {
+		err := f.usableNow()
+		if n > 0 && err == nil {
+			err = errAbsent(start)
+		}
+		return dst, sizes, err
 	}
 	given, first := len(dst), len(sizes)
 	dst, sizes, err := f.readRun(dst, start, start+n, math.MaxUint64, sizes)

@@ -79,6 +79,9 @@ func (r *Reader) at(pos uint64) (*stream, []byte, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	if err := r.feed.usableNow(); err != nil {
+		return nil, nil, err
+	}
 	if pos >= r.feed.ByteLen() {
 		return nil, nil, io.EOF
 	}

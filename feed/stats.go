@@ -56,11 +56,16 @@ func (f *Feed) Stats() Stats {
 // DownloadedBytes returns how many bytes of blocks start to end-1 are here; end 0
 // means the length. It takes a look at the tree for each run of blocks.
 func (f *Feed) DownloadedBytes(ctx context.Context, start, end uint64) (bytes uint64, err error) {
-	if n := f.Len(); end == 0 || end > n {
+	f.mu.Lock()
+	if err := f.usable(); err != nil {
+		f.mu.Unlock()
+		return 0, err
+	}
+	n := f.acc.Len()
+	if end == 0 || end > n {
 		end = n
 	}
-	f.mu.Lock()
-	if n := f.acc.Len(); start == 0 && end == n && f.image.Data.RunEnd(0, n) == n {
+	if start == 0 && end == n && f.image.Data.RunEnd(0, n) == n {
 		defer f.mu.Unlock()
 		return f.acc.ByteLen(), nil // all of it, whether or not the feed is parked
 	}
@@ -74,6 +79,10 @@ func (f *Feed) DownloadedBytes(ctx context.Context, start, end uint64) (bytes ui
 			return 0, err
 		}
 		f.mu.Lock()
+		if err := f.usable(); err != nil {
+			f.mu.Unlock()
+			return 0, err
+		}
 		from, ok := f.image.Data.NextSet(start)
 		if !ok || from >= end {
 			f.mu.Unlock()

@@ -57,6 +57,10 @@ type ReadOptions struct {
 // Start or for what is beyond the end of a static feed, or of reading. Each use of the result begins anew.
 func (f *Feed) Blocks(ctx context.Context, o ReadOptions) iter.Seq2[Block, error] {
 	return func(yield func(Block, error) bool) {
+		if err := f.usableNow(); err != nil {
+			yield(Block{}, err)
+			return
+		}
 		if o.End > 0 && o.End < o.Start {
 			yield(Block{}, fmt.Errorf("%w: read from %d to %d", ErrOutOfBounds, o.Start, o.End))
 			return

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -192,14 +193,14 @@ func (f *Feed) GetRange(ctx context.Context, start, end uint64) ([][]byte, error
 	if end < start || end-start > maxRange {
 		return nil, fmt.Errorf("%w: blocks %d to %d", ErrOutOfBounds, start, end)
 	}
-	if start == end {
-		return nil, ctx.Err()
-	}
 	f.mu.Lock()
-	err := f.neverHere(end - 1)
+	err := f.usable()
+	if err == nil && start < end {
+		err = f.neverHere(end - 1)
+	}
 	f.mu.Unlock()
-	if err != nil {
-		return nil, err
+	if err != nil || start == end {
+		return nil, cmp.Or(err, ctx.Err())
 	}
 	w := f.openWindow(start, end)
 	defer f.closeWindow(w)
@@ -322,6 +323,9 @@ func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
 // none yet. It fails with ErrOutOfBounds if the feed is empty and is the writer's, or
 // static.
 func (f *Feed) Head(ctx context.Context) ([]byte, error) {
+	if err := f.usableNow(); err != nil {
+		return nil, err
+	}
 	n := f.Len()
 	if !f.Writable() {
 		// What becomes known meanwhile is not waited for.

@@ -297,6 +297,10 @@ func TestDownload(t *testing.T) {
 	if err := all.Wait(ctx); err != nil || !dst.HasRange(0, 200) {
 		t.Errorf("everything: %v", err)
 	}
+	all.Cancel()
+	if err := all.Wait(ctx); !errors.Is(err, feed.ErrCanceled) {
+		t.Errorf("everything, after Cancel: %v", err)
+	}
 	if err := dst.Download(feed.Range{Start: 3, End: 1}).Wait(ctx); !errors.Is(err, feed.ErrOutOfBounds) {
 		t.Errorf("a range that ends before it starts: %v", err)
 	}
