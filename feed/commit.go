@@ -232,9 +232,9 @@ func (f *Feed) commit(final bool) error {
 	if err := f.enter(); err != nil {
 		return err
 	}
-	defer f.leave()
 	f.commitMu.Lock()
 	defer f.commitMu.Unlock()
+	defer f.leave() // before others have commitMu, see ownCalls
 	if f.files.closed {
 		return ErrClosed
 	}

@@ -526,6 +526,12 @@ func TestLimits(t *testing.T) {
 	if err := f.Verify(0, s.Bytes[:]); err != nil {
 		t.Error(err)
 	}
+	if _, err := f.Signature(ctx, 1<<64-1); !errors.Is(err, feed.ErrNotLocal) {
+		t.Errorf("Signature: %v", err)
+	}
+	if err := f.Verify(1<<64-1, s.Bytes[:]); !errors.Is(err, feed.ErrOutOfBounds) {
+		t.Errorf("Verify: %v", err)
+	}
 	s.Bytes[0] ^= 1
 	if err := f.Verify(0, s.Bytes[:]); !errors.Is(err, feed.ErrInvalidProof) {
 		t.Errorf("Verify: %v", err)

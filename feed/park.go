@@ -94,7 +94,21 @@ func (f *Feed) Park(ctx context.Context) bool {
 	if f.lot == nil || f.Sync(ctx) != nil {
 		return false
 	}
+	f.ownCalls()
 	return f.park() == parkDone || f.holds.Load() < 0
+}
+
+// ownCalls waits until what the feed itself has begun does not use the files any more:
+// Sync returns while the commit that it waited for still writes the bitfield.
+func (f *Feed) ownCalls() {
+	f.mu.Lock()
+	unloading := f.unloading
+	f.mu.Unlock()
+	if unloading != nil {
+		<-unloading
+	}
+	f.commitMu.Lock()
+	defer f.commitMu.Unlock()
 }
 
 // park parks the feed if it can be done without waiting for somebody else.

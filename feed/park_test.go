@@ -462,6 +462,22 @@ func TestIdleFeedsPark(t *testing.T) {
 	}
 }
 
+// TestParkAfterAppend: what the feed still does of a commit is no use by somebody.
+func TestParkAfterAppend(t *testing.T) {
+	for d := feed.AnnounceDurable; d <= feed.NoSync; d++ {
+		f := open(t, store.Dir(t.TempDir()), feed.Options{Lot: feed.NewLot(feed.LotOptions{}), Durability: d})
+		for i := range uint64(10) {
+			if _, err := f.Append(t.Context(), block(i)); err != nil {
+				t.Fatal(err)
+			}
+			if !f.Park(t.Context()) {
+				t.Errorf("%v: it does not park after block %d", d, i)
+			}
+		}
+		shut(t, f)
+	}
+}
+
 // What cannot be closed without losing something does not park.
 func TestWhatDoesNotPark(t *testing.T) {
 	ctx := context.Background()

@@ -217,7 +217,7 @@ func (f *Feed) Signature(ctx context.Context, i uint64) (Signature, error) {
 	length, file := f.acc.Len(), f.sigs.file
 	f.mu.Unlock()
 	var buf [64 * sigSize]byte
-	for n := i + 1; n <= length; {
+	for n := i + 1; i < length && n <= length; {
 		m, err := readFull(file, buf[:], sigOffset(n))
 		if err != nil {
 			return Signature{}, cmp.Or(f.usableNow(), f.fileError("read", signaturesName, err))
@@ -276,9 +276,12 @@ func (f *Feed) rootsAt(length uint64) ([]merkle.Node, error) {
 }
 
 // Verify checks that sig signs the feed up to and including block i. It fails
-// with ErrInvalidProof if it does not, with ErrNotLocal if the roots are not
-// here.
+// with ErrInvalidProof if it does not, with ErrNotLocal or ErrOutOfBounds if the roots
+// are not here.
 func (f *Feed) Verify(i uint64, sig []byte) error {
+	if i >= MaxLength {
+		return fmt.Errorf("%w: block %d", ErrOutOfBounds, i)
+	}
 	roots, err := f.Roots(i + 1)
 	if err != nil {
 		return err

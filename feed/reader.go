@@ -131,10 +131,14 @@ func (r *Reader) WriteTo(w io.Writer) (written int64, err error) {
 		} else if err != nil {
 			return written, err
 		}
+		all := len(r.rest)
 		n, err := w.Write(r.rest)
 		written += int64(n)
 		r.pos += uint64(n)
 		r.rest = r.rest[n:]
+		if err == nil && n < all {
+			err = io.ErrShortWrite // as io.Copy: such a writer may never take more
+		}
 		if err != nil {
 			return written, err
 		}

@@ -96,6 +96,30 @@ func TestWriterReadFromCut(t *testing.T) {
 	}
 }
 
+// stubborn is a Writer that takes so many bytes and then none, without an error.
+type stubborn int
+
+func (w *stubborn) Write(p []byte) (int, error) {
+	n := min(len(p), int(*w))
+	*w -= stubborn(n)
+	return n, nil
+}
+
+// TestReaderWriteToShort: a writer that does not take everything ends it, as io.Copy.
+func TestReaderWriteToShort(t *testing.T) {
+	f := open(t, store.Memory(), feed.Options{})
+	appendN(t, f, 2)
+	r := f.NewReader(t.Context())
+	defer r.Close()
+	w := stubborn(3)
+	if n, err := r.WriteTo(&w); n != 3 || err != io.ErrShortWrite {
+		t.Errorf("WriteTo = %d, %v", n, err)
+	}
+	if b, err := io.ReadAll(r); err != nil || string(b) != string(block(0))[3:]+string(block(1)) {
+		t.Errorf("what is left: %q, %v", b, err)
+	}
+}
+
 func TestBlocksOptions(t *testing.T) {
 	ctx := context.Background()
 	f := open2(t, 80, 10)
