@@ -29,6 +29,9 @@ func (p *peers) giveUp(t *topic) bool {
 		return false
 	}
 	p.strike(st, t.dk)
+	if st.link != nil && !st.wanted() {
+		st.link.cancel(errNoFeed)
+	}
 	return true
 }
 
@@ -39,6 +42,7 @@ func (p *peers) strike(st *peerState, dk feed.DiscoveryKey) {
 	p.n.host.ConnManager().Unprotect(st.id, dk.String())
 	if t := p.n.joined(dk); t != nil {
 		t.candidate(-1)
+		t.down(st.id)
 	}
 	signal(st.wake)
 }
@@ -47,9 +51,9 @@ func (p *peers) strike(st *peerState, dk feed.DiscoveryKey) {
 // there is none. What is known of one that misbehaved is kept. p.mu is held.
 func (p *peers) forget() bool {
 	now := time.Now()
-	st := p.worst(func(st *peerState) bool { return st.offences.over(now) && !st.wanted() })
+	st := p.worst(func(st *peerState) bool { return st.link == nil && st.offences.over(now) && !st.wanted() })
 	if st == nil {
-		st = p.worst(func(st *peerState) bool { return st.offences.over(now) })
+		st = p.worst(func(st *peerState) bool { return st.link == nil && st.offences.over(now) })
 	}
 	if st == nil {
 		return false
@@ -67,14 +71,15 @@ func (p *peers) forget() bool {
 const enoughFailed = 16
 
 // worst returns one of the peers that pass which has failed more often than others,
-// and first of all never lasted; nil if none has failed. One that is being dialled or
+// and first of all never lasted; nil if none has failed. A stream that is of no use is a
+// failure. One that is being dialled or
 // was good not long ago is not among them. p.mu is held.
 func (p *peers) worst(pass func(*peerState) bool) (worst *peerState) {
 	now := time.Now()
 	compared := 0
 	for _, st := range p.m {
 		switch {
-		case st.err == nil, st.link != nil, st.redial != nil, st.fixed, st.lan, now.Before(st.recall), now.Sub(st.lost) < recentLoss:
+		case st.link == nil && st.err == nil, st.link != nil && !p.fruitless(st, now), st.redial != nil, st.fixed, st.lan, now.Before(st.recall), now.Sub(st.lost) < recentLoss:
 			continue
 		case !pass(st):
 			continue

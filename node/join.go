@@ -15,8 +15,8 @@ import (
 	"github.com/go-hypercore/hypercore/protocol"
 )
 
-// enoughPeers is the number of connected peers from which a topic is looked
-// up rarely.
+// enoughPeers is the number of connected peers that have the feed from which a
+// topic is looked up rarely.
 const enoughPeers = 3
 
 // JoinOptions says how to join a topic. With neither field set the node only
@@ -48,7 +48,7 @@ type topic struct {
 	search     *discovery.Search // nil while no join looks up
 	announced  bool
 	candidates int
-	connected  map[peer.ID]struct{} // made when needed: most topics of a seeder meet nobody
+	connected  map[peer.ID]standing // made when needed: most topics of a seeder meet nobody
 	changed    chan struct{}        // closed when connected grows; made by those who wait
 	ended      bool
 }
@@ -219,46 +219,74 @@ func (t *topic) candidate(n int) {
 	t.candidates = max(t.candidates+n, 0)
 }
 
-func (t *topic) connections() int {
+// counts returns how many connected peers are proven, and on trial.
+func (t *topic) counts() (has, trials int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.connected)
+	return t.count(proven), t.count(onTrial)
+}
+
+// count counts the connected peers of a standing. t.mu is held.
+func (t *topic) count(s standing) (n int) {
+	for _, is := range t.connected {
+		if is == s {
+			n++
+		}
+	}
+	return n
+}
+
+// crowded tells whether candidates wait because others are on trial.
+func (t *topic) crowded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count(onTrial) >= maxTrials && t.candidates > len(t.connected)
 }
 
 // up notes that a peer found under the topic is connected.
-func (t *topic) up(id peer.ID) {
+func (t *topic) up(id peer.ID, s standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, ok := t.connected[id]; ok {
-		return
-	}
-	if t.connected == nil {
-		t.connected = map[peer.ID]struct{}{}
-	}
-	t.connected[id] = struct{}{}
-	if t.changed != nil {
+	if _, ok := t.connected[id]; !ok && t.changed != nil {
 		close(t.changed)
 		t.changed = nil
 	}
-	if t.search != nil {
-		t.search.Enough(len(t.connected) >= enoughPeers)
+	if t.connected == nil {
+		t.connected = map[peer.ID]standing{}
+	}
+	t.connected[id] = s
+	t.settle()
+}
+
+// rate notes how it stands with one that is connected.
+func (t *topic) rate(id peer.ID, s standing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if was, ok := t.connected[id]; ok && was != s {
+		t.connected[id] = s
+		t.settle()
 	}
 }
 
-// down notes that it no longer is. Without any peer the topic is looked up
+// settle tells the search whether there are enough peers. t.mu is held.
+func (t *topic) settle() {
+	if t.search != nil {
+		t.search.Enough(t.count(proven) >= enoughPeers)
+	}
+}
+
+// down notes that it no longer is. Without any that counts the topic is looked up
 // at once.
 func (t *topic) down(id peer.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, ok := t.connected[id]; !ok {
+	was, ok := t.connected[id]
+	if !ok {
 		return
 	}
 	delete(t.connected, id)
-	if t.search == nil {
-		return
-	}
-	t.search.Enough(len(t.connected) >= enoughPeers)
-	if len(t.connected) == 0 {
+	t.settle()
+	if t.search != nil && was == proven && t.count(proven) == 0 {
 		t.search.Again()
 	}
 }

@@ -74,6 +74,8 @@ func (p *peers) keeper(st *peerState) {
 			p.repunch(st)
 		case move:
 			p.move(st)
+		case letGo:
+			p.letGo(st)
 		}
 		timer.Reset(wait)
 		select {
@@ -97,6 +99,7 @@ const (
 	connect               // connect, or open the stream
 	repunch               // leave the relay, to try another hole punch
 	move                  // from the relay to the direct connection
+	letGo                 // end the stream: others wait
 )
 
 // todo decides for one keeper. p.mu is held.
@@ -115,28 +118,18 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 		}
 		return repunch, 0
 	case st.link != nil:
-		return rest, keepAlive
+		return p.observe(st, now)
 	case p.n.rules.blocks(st.id, nil):
 		return rest, keepAlive
 	case !p.hasKeys(st) && connected(h, st.id):
 		return rest, keepAlive // no feed to offer: the connection is all
 	case now.Before(st.next):
 		return rest, st.next.Sub(now)
-	case !st.fixed && !st.lan && !now.Before(st.recall) && !p.roomFor(st):
-		return rest, keepAlive
+	}
+	if wait := p.roomFor(st, now); wait > 0 {
+		return rest, wait
 	}
 	return connect, 0
-}
-
-// roomFor tells whether a topic of the peer wants more connections. p.mu is
-// held.
-func (p *peers) roomFor(st *peerState) bool {
-	for dk := range st.topics {
-		if j := p.n.joined(dk); j != nil && j.connections() < maxLinks {
-			return true
-		}
-	}
-	return false
 }
 
 // attempt connects to the peer and opens a stream.
@@ -149,6 +142,11 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	ctx, redial := context.WithCancel(p.n.ctx)
 	defer redial()
 	p.mu.Lock()
+	if p.roomFor(st, time.Now()) > 0 { // taken while this one waited for its turn
+		p.mu.Unlock()
+		<-p.slots
+		return
+	}
 	st.redial = redial
 	limit := min(dialTimeout<<min(st.fails, 10), dialTimeoutMax)
 	if time.Since(st.lost) < recentLoss {
@@ -183,7 +181,11 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	}
 	first := err != nil && st.fails == 1
 	linked := err == nil && len(keys) == 0
+	useless := st.dialed && st.link == nil && errors.Is(err, errNoProtocol)
 	p.mu.Unlock()
+	if useless {
+		p.hangUp(st.id)
+	}
 	if linked { // a connection without a stream
 		p.linked(st)
 	}
@@ -199,8 +201,14 @@ func (p *peers) dial(ctx context.Context, st *peerState, keys []feed.Key, limit 
 	ctx = network.WithAllowLimitedConn(ctx, "hypercore")
 	clearBackoff(h, st.id)
 	p.awaitPunching(ctx, st.id)
+	known := connected(h, st.id)
 	if err := h.Connect(ctx, peer.AddrInfo{ID: st.id}); err != nil {
 		return fmt.Errorf("connecting to %s: %w", st.id, err)
+	}
+	if !known {
+		p.mu.Lock()
+		st.dialed = true
+		p.mu.Unlock()
 	}
 	if len(keys) == 0 {
 		p.mu.Lock()

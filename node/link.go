@@ -39,8 +39,10 @@ type link struct {
 	opened    time.Time
 	cancel    context.CancelCauseFunc // ends the stream with a cause
 
-	last   atomic.Int64 // when bytes came last, Unix nanoseconds
-	probed time.Time    // peers.mu guards it
+	last atomic.Int64 // when bytes came last, Unix nanoseconds
+	// peers.mu guards the fields below.
+	probed time.Time
+	served bool // the remote had a feed open
 }
 
 // heard returns when bytes came last.
@@ -146,7 +148,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 		Label: id.String(), Limited: poor(s.Conn()), Memory: memory,
 	})
 	l.last.Store(l.opened.UnixNano())
-	st.link = l
+	st.link, st.asked = l, l.opened
 	st.offered = make(map[feed.Key]bool, len(keys))
 	for _, k := range keys {
 		st.offered[k] = true

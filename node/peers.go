@@ -2,7 +2,7 @@ package node
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -18,7 +18,8 @@ const (
 	// maxPeers bounds the peers the node remembers, wanted or not.
 	maxPeers = 4096
 	// maxPerTopic bounds the candidates of one topic, and maxLinks the
-	// connections the node makes for one topic; more may come in.
+	// connections the node makes for one topic to peers that have its feed; more
+	// may come in.
 	maxPerTopic = 256
 	maxLinks    = 32
 	// maxDials run at a time.
@@ -33,7 +34,7 @@ const (
 	addrTTL = 30 * time.Minute
 	// After a failure or a loss the peer is tried again after firstRetry,
 	// doubling up to maxRetry: records of peers that are gone stay in the DHT
-	// for a day. A stream that lasted steadyAfter starts over.
+	// for a day. A stream that served and lasted steadyAfter starts over.
 	firstRetry  = 200 * time.Millisecond
 	maxRetry    = 10 * time.Minute
 	steadyAfter = 5 * time.Second
@@ -81,6 +82,8 @@ type peerState struct {
 	fails   int
 	next    time.Time           // not tried before
 	err     error               // of the last attempt, or the end of the last stream
+	asked   time.Time           // when the last feed was offered on link
+	dialed  bool                // the connection was made for this node's streams
 	addrs   []ma.Multiaddr      // it was found at, up to maxAddrs
 	punches int                 // attempts to get off a relay
 	idle    time.Time           // since when the link has no feed
@@ -195,14 +198,15 @@ func (p *peers) found(dk feed.DiscoveryKey, info peer.AddrInfo) {
 	p.refresh(st, info.Addrs)
 	p.offer(st)
 	p.keep(st)
-	linked := st.link != nil || connected(p.n.host, st.id)
+	if fresh {
+		j.candidate(1)
+	}
+	if st.link != nil || connected(p.n.host, st.id) {
+		j.up(info.ID, p.standing(st, dk))
+	}
 	p.mu.Unlock()
 	if fresh {
 		p.n.emit(Event{Type: PeerFound, Peer: info.ID, Topic: dk})
-		j.candidate(1)
-	}
-	if linked {
-		j.up(info.ID)
 	}
 }
 
@@ -240,7 +244,8 @@ func (p *peers) offer(st *peerState) {
 		if st.offered[k] {
 			continue
 		}
-		st.offered[k] = true
+		st.offered[k], st.asked = true, time.Now()
+		signal(st.wake) // to see what comes of it
 		if err := st.link.stream.Offer(k); err != nil {
 			log.Debugw("feed not offered", "peer", st.id, "error", err)
 		}
@@ -276,11 +281,10 @@ func (p *peers) left(dk feed.DiscoveryKey, key feed.Key) {
 // linked tells the joins of a peer that it is connected.
 func (p *peers) linked(st *peerState) {
 	p.mu.Lock()
-	topics := slices.Collect(maps.Keys(st.topics))
-	p.mu.Unlock()
-	for _, dk := range topics {
+	defer p.mu.Unlock()
+	for dk := range st.topics {
 		if j := p.n.joined(dk); j != nil {
-			j.up(st.id)
+			j.up(st.id, p.standing(st, dk))
 		}
 	}
 }
@@ -299,7 +303,7 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 		switch {
 		case faulty(err) && !p.n.rules.allows(st.id, l.raw.Conn().RemoteMultiaddr()):
 			st.next = now.Add(jitter(st.offences.note(now, err)))
-		case now.Sub(l.opened) >= steadyAfter:
+		case now.Sub(l.opened) >= steadyAfter && (l.served || len(st.topics) == 0):
 			st.fails, st.lost, st.next = 0, now, now.Add(jitter(firstRetry))
 		default:
 			st.failed(now)
@@ -308,19 +312,26 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 			st.err = err
 		}
 		signal(st.wake)
+		p.down(st)
 	}
-	topics := slices.Collect(maps.Keys(st.topics))
-	closed := p.closed
+	closed, useless := p.closed, st.dialed && errors.Is(err, errNoFeed)
 	p.drop(st)
 	p.mu.Unlock()
 	if !current {
 		return
 	}
 	p.n.host.ConnManager().Unprotect(st.id, connTag)
+	if useless {
+		p.hangUp(st.id)
+	}
 	if !closed {
 		p.n.emit(Event{Type: StreamClosed, Peer: st.id, Err: err})
 	}
-	for _, dk := range topics {
+}
+
+// down tells the joins of a peer that it is no longer connected. p.mu is held.
+func (p *peers) down(st *peerState) {
+	for dk := range st.topics {
 		if j := p.n.joined(dk); j != nil {
 			j.down(st.id)
 		}

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -100,17 +98,12 @@ func (p *peers) notifiee() network.Notifiee {
 // told by its end.
 func (p *peers) gone(id peer.ID) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	st := p.m[id]
 	if st == nil || st.link != nil || p.closed {
-		p.mu.Unlock()
 		return
 	}
-	topics := slices.Collect(maps.Keys(st.topics))
+	st.dialed = false
 	signal(st.wake)
-	p.mu.Unlock()
-	for _, dk := range topics {
-		if j := p.n.joined(dk); j != nil {
-			j.down(id)
-		}
-	}
+	p.down(st)
 }

@@ -166,9 +166,11 @@ func (sw *swarm) nextHere(from, end uint64) uint64 {
 
 // FeedState is how far the opening of a feed on a stream has come.
 type FeedState struct {
-	Offered  bool // this side has opened it
-	Bound    bool // the remote has opened it
-	Verified bool // the remote has proven that it knows the public key (Native)
+	Offered bool // this side has opened it
+	Bound   bool // the remote has opened it
+	// Verified: the remote has proven that it knows the public key; in V6, that of
+	// the stream's first feed, by a Handshake that could be read.
+	Verified bool
 	Open     bool // both sides have it open
 }
 
@@ -180,5 +182,5 @@ func (s *Stream) FeedState(dk feed.DiscoveryKey) FeedState {
 	if c == nil {
 		return FeedState{}
 	}
-	return FeedState{Offered: c.offered, Bound: c.bound, Verified: c.verified, Open: c.joined && !c.gone}
+	return FeedState{Offered: c.offered, Bound: c.bound, Verified: c.verified || s.o.Dialect == V6 && !s.o.Plain && c.joined && s.hello != nil, Open: c.joined && !c.gone}
 }

@@ -103,6 +103,24 @@ func TestSurvey(t *testing.T) {
 	})
 }
 
+// In V6 a remote is known to have the key when what it encrypted can be read.
+func TestFeedStateOfV6(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		for _, plain := range []bool{false, true} {
+			a, b := newSide(t, "a"), newSide(t, "b")
+			f := a.create(1)
+			b.clone(f.Key(), true)
+			keys := []feed.Key{f.Key()}
+			l := connect(a, b, linkOptions{dialect: protocol.V6, plain: plain, feedsA: keys, feedsB: keys})
+			time.Sleep(time.Second)
+			if st := l.A.FeedState(f.DiscoveryKey()); !st.Open || st.Verified == plain {
+				t.Errorf("plain %v: %+v", plain, st)
+			}
+			l.close()
+		}
+	})
+}
+
 // A remote that claims a length beyond measure and a map as ragged as can be
 // costs a bounded look.
 func TestSurveyOfAnything(t *testing.T) {
