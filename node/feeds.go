@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-hypercore/hypercore/discovery"
 	"github.com/go-hypercore/hypercore/feed"
@@ -22,7 +23,8 @@ type openFeed struct {
 // Open opens a feed that the node closes with itself, or earlier with
 // CloseFeed. It is served to every peer that knows it; Share makes it known. With
 // many feeds open, those at rest park: see Config.Lot. Several may be opened at the
-// same time, which is faster.
+// same time, which is faster. One that is closed by itself is no longer in the node,
+// as after CloseFeed.
 func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed.Feed, error) {
 	return n.open(ctx, s, o, protocol.FeedOptions{})
 }
@@ -59,10 +61,13 @@ func (n *Node) add(f *feed.Feed, ours bool, o protocol.FeedOptions) error {
 	switch {
 	case closed:
 		return ErrClosed
-	case have != nil && have.feed == f:
+	case have == nil:
+	case !have.feed.Readable(): // tidy has not come to it
+		n.takeOut(dk, have)
+	case have.feed == f:
 		return nil
-	case have != nil:
-		return fmt.Errorf("node: feed %s is open already", f.Key())
+	default:
+		return fmt.Errorf("node: feed %s is open already: %w", f.Key(), protocol.ErrAdded)
 	}
 	err := n.engine.Add(f, o)
 	n.mu.Lock()
@@ -77,11 +82,31 @@ func (n *Node) add(f *feed.Feed, ours bool, o protocol.FeedOptions) error {
 	return nil
 }
 
-// Feed returns an open feed, or nil.
-func (n *Node) Feed(key feed.Key) *feed.Feed {
+// takeOut ends what the node does for a feed. n.adding is held.
+func (n *Node) takeOut(dk feed.DiscoveryKey, f *openFeed) {
+	n.mu.Lock()
+	t := n.topics[dk]
+	delete(n.feeds, dk)
+	n.mu.Unlock()
+	if t != nil {
+		t.leaveAll()
+	}
+	n.peers.left(dk, f.key) // when the topic was left the feed was not known any more
+	if err := n.engine.Remove(dk); err != nil && !errors.Is(err, protocol.ErrNotAdded) {
+		log.Warnw("removing a feed", "feed", f.key, "error", err)
+	}
+}
+
+// entry returns what is known of a feed, or nil.
+func (n *Node) entry(dk feed.DiscoveryKey) *openFeed {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if f := n.feeds[key.Discovery()]; f != nil {
+	return n.feeds[dk]
+}
+
+// Feed returns an open feed, or nil.
+func (n *Node) Feed(key feed.Key) *feed.Feed {
+	if f := n.entry(key.Discovery()); f != nil && f.feed.Readable() {
 		return f.feed
 	}
 	return nil
@@ -90,34 +115,32 @@ func (n *Node) Feed(key feed.Key) *feed.Feed {
 // Feeds returns the feeds open in the node, in no order.
 func (n *Node) Feeds() []*feed.Feed {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	out := make([]*feed.Feed, 0, len(n.feeds))
 	for _, f := range n.feeds {
 		out = append(out, f.feed)
 	}
-	return out
+	n.mu.Unlock()
+	return slices.DeleteFunc(out, func(f *feed.Feed) bool { return !f.Readable() })
 }
 
 // CloseFeed leaves the feed's topic, stops serving it, and closes it if Open
 // opened it. It returns ErrNotOpen for a feed the node does not have.
 func (n *Node) CloseFeed(key feed.Key) error {
 	dk := key.Discovery()
-	n.mu.Lock()
-	f, t := n.feeds[dk], n.topics[dk]
-	delete(n.feeds, dk)
-	n.mu.Unlock()
-	if f == nil {
+	n.adding.Lock()
+	f := n.entry(dk)
+	open := f != nil && f.feed.Readable()
+	if f != nil {
+		n.takeOut(dk, f)
+	}
+	n.adding.Unlock()
+	switch {
+	case !open:
 		return fmt.Errorf("%w: %s", ErrNotOpen, key)
+	case f.ours:
+		return f.feed.Close()
 	}
-	if t != nil {
-		t.leaveAll()
-	}
-	n.peers.left(dk, key) // when the topic was left the feed was not known any more
-	err := n.engine.Remove(dk)
-	if f.ours {
-		err = errors.Join(err, f.feed.Close())
-	}
-	return err
+	return nil
 }
 
 // sharedKey returns the key of a feed that is shared.

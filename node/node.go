@@ -57,7 +57,9 @@ type Node struct {
 	in, out atomic.Uint64 // bytes of all replication streams
 	done    chan struct{} // closed when Close is through
 
-	adding sync.Mutex // held while a feed is added, one at a time; before mu
+	closedFeeds closedFeeds
+
+	adding sync.Mutex // held while a feed is added or taken out, one at a time; before mu
 
 	// mu guards the fields below.
 	mu        sync.Mutex
@@ -113,7 +115,8 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n.engine = protocol.New(protocol.Config{})
+	n.closedFeeds.wake = make(chan struct{}, 1)
+	n.engine = protocol.New(protocol.Config{OnRemove: n.closedFeeds.add})
 	n.peers = newPeers(n)
 	if err := n.discover(); err != nil {
 		return nil, err
@@ -180,7 +183,7 @@ func (n *Node) discover() (err error) {
 	return nil
 }
 
-// tidy does what is due from time to time.
+// tidy does what is due from time to time, and what others must not wait for.
 func (n *Node) tidy() {
 	sweep, listen := time.NewTicker(sweepEvery), time.NewTicker(probeEvery)
 	defer sweep.Stop()
@@ -191,6 +194,8 @@ func (n *Node) tidy() {
 			return
 		case <-sweep.C:
 			n.peers.sweep()
+		case <-n.closedFeeds.wake:
+			n.forgetClosed()
 		case now := <-listen.C:
 			n.peers.listen(now)
 			n.reroute()

@@ -42,6 +42,9 @@ type Config struct {
 	// ErrTimeout, which networks cause as well. It must not block, nor call into
 	// the Engine.
 	OnBlame func(Blame)
+	// OnRemove is told of each feed that is not here any more: it was closed, or
+	// removed. It must not block, nor call into the Engine or a feed.
+	OnRemove func(*feed.Feed)
 }
 
 // Blame says who did what.

@@ -90,10 +90,14 @@ func (e *Engine) Remove(dk feed.DiscoveryKey) error {
 // drop takes a swarm out of the table if it is still in it.
 func (e *Engine) drop(sw *swarm) {
 	e.mu.Lock()
-	if e.feeds[sw.dk] == sw {
+	here := e.feeds[sw.dk] == sw
+	if here {
 		delete(e.feeds, sw.dk)
 	}
 	e.mu.Unlock()
+	if here && e.cfg.OnRemove != nil {
+		e.cfg.OnRemove(sw.f)
+	}
 }
 
 // swarm returns an added feed, nil if there is none.
