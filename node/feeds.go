@@ -88,6 +88,7 @@ func (n *Node) takeOut(dk feed.DiscoveryKey, f *openFeed) {
 	t := n.topics[dk]
 	delete(n.feeds, dk)
 	n.mu.Unlock()
+	n.tcp.closed(f.key)
 	if t != nil {
 		t.leaveAll()
 	}

@@ -154,23 +154,23 @@ func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 			return err
 		}
 	}
-	if n.Feed(key) == nil {
-		return fmt.Errorf("%w: %s", ErrNotOpen, key)
-	}
-	ctx, cancel := context.WithCancel(ctx)
+	call, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
-	st := n.tcp.begin(addr, key)
+	st := n.tcp.begin(addr, key, cancel)
 	defer n.tcp.end(st)
+	if n.Feed(key) == nil { // looked at when those who close it can end the call
+		return fmt.Errorf("%w: %s", ErrNotOpen, key)
+	}
 	for fails := 0; ; {
 		began := time.Now()
-		err := n.dialTCP(ctx, addr, key, o)
+		err := n.dialTCP(call, addr, key, o)
 		switch {
 		case n.ctx.Err() != nil:
 			return ErrClosed
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case n.Feed(key) == nil:
+		case call.Err() != nil || n.Feed(key) == nil:
 			return fmt.Errorf("%w: %s", ErrNotOpen, key)
 		case err == nil && o.Ends:
 			return nil
@@ -183,7 +183,7 @@ func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 		log.Debugw("TCP peer lost", "addr", addr, "error", err, "again in", wait)
 		n.emit(Event{Type: DialFailed, Text: addr, Err: err})
 		select {
-		case <-ctx.Done():
+		case <-call.Done():
 		case <-time.After(wait):
 		}
 	}

@@ -1,12 +1,14 @@
 package node
 
 import (
+	"context"
 	"sync"
 
 	"github.com/go-hypercore/hypercore/feed"
 )
 
-// tcpCalls are the calls of DialTCP that run, to tell how it stands with them.
+// tcpCalls are the calls of DialTCP that run, to tell how it stands with them and to
+// end them with their feed.
 type tcpCalls struct {
 	mu sync.Mutex // guards the calls in m
 	m  map[*tcpCall]struct{}
@@ -14,16 +16,17 @@ type tcpCalls struct {
 
 // tcpCall is one address that is kept connected.
 type tcpCall struct {
-	addr  string   // constant
-	key   feed.Key // constant
-	fails int      // in a row
-	err   error    // of the last attempt, or the end of the last stream
+	addr   string             // constant
+	key    feed.Key           // constant
+	cancel context.CancelFunc // constant
+	fails  int                // in a row
+	err    error              // of the last attempt, or the end of the last stream
 }
 
-func (t *tcpCalls) begin(addr string, key feed.Key) *tcpCall {
+func (t *tcpCalls) begin(addr string, key feed.Key, cancel context.CancelFunc) *tcpCall {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := &tcpCall{addr: addr, key: key}
+	c := &tcpCall{addr: addr, key: key, cancel: cancel}
 	if t.m == nil {
 		t.m = map[*tcpCall]struct{}{}
 	}
@@ -41,6 +44,13 @@ func (t *tcpCalls) failed(c *tcpCall, fails int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.fails, c.err = fails, err
+}
+
+// closed ends the calls for a feed.
+func (t *tcpCalls) closed(key feed.Key) {
+	for _, c := range t.of(key) {
+		c.cancel()
+	}
 }
 
 // of returns copies of the calls for a feed.
