@@ -73,7 +73,8 @@ type Config struct {
 	// their files open; a node with fewer keeps all of them, and their locks.
 	Lot *feed.Lot
 	// Host and Routing mount the node on a libp2p host and a DHT (or any
-	// other content routing) of the application, which are not closed. The
+	// other content routing) of the application, which are not closed. A host
+	// has room for one node at a time: ErrHostInUse. The
 	// fields above then only matter as far as the node would have used them
 	// for discovery: Dir, Network, Bootstrap, Peers, MDNS, Server.
 	Host    host.Host
@@ -101,6 +102,9 @@ var (
 	ErrClosed = errors.New("node: closed")
 	// ErrDirInUse tells that another node runs on Config.Dir.
 	ErrDirInUse = errors.New("node: directory is used by another node")
+	// ErrHostInUse tells that another node, or something else that handles its
+	// protocols, is on Config.Host.
+	ErrHostInUse = errors.New("node: host is used by another node")
 	// ErrLoopback tells that a loopback-only node was asked to leave the machine.
 	ErrLoopback = errors.New("node: listens on loopback only and sends nothing off this machine")
 	// ErrNotOpen tells that a feed is not open in this node.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,6 +41,7 @@ type Node struct {
 	host    host.Host
 	public  host.Host // what Host returns
 	disc    *discovery.Discovery
+	mounted bool // the host handles the node's protocols
 	mdns    bool // peers are looked for in the LAN
 	engine  *protocol.Engine
 	store   ds.Batching // nil without Config.Dir
@@ -118,6 +120,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.closedFeeds.wake = make(chan struct{}, 1)
 	n.engine = protocol.New(protocol.Config{OnRemove: n.closedFeeds.add})
 	n.peers = newPeers(n)
+	if err := n.mount(); err != nil {
+		return nil, err
+	}
 	if err := n.discover(); err != nil {
 		return nil, err
 	}
@@ -131,9 +136,6 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.notes = n.peers.notifiee()
 	n.host.Network().Notify(n.notes)
-	for _, id := range protocolIDs() {
-		n.host.SetStreamHandler(id, n.peers.handle)
-	}
 	n.wg.Go(func() { n.watchHost(sub) })
 	n.wg.Go(n.tidy)
 	fixed := cfg.Peers
@@ -144,6 +146,26 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		n.peers.addFixed(info)
 	}
 	return n, nil
+}
+
+// mounting is held while a node looks whether a host is free and takes it.
+var mounting sync.Mutex
+
+// mount takes the host. One that another node is on is left as it is: handlers set by
+// the second, or its discovery, would take the place of those of the first.
+func (n *Node) mount() error {
+	mounting.Lock()
+	defer mounting.Unlock()
+	for _, id := range n.host.Mux().Protocols() {
+		if slices.Contains(protocolIDs(), id) {
+			return fmt.Errorf("%w: %s", ErrHostInUse, n.host.ID())
+		}
+	}
+	for _, id := range protocolIDs() {
+		n.host.SetStreamHandler(id, n.peers.handle)
+	}
+	n.mounted = true
+	return nil
 }
 
 // openState opens the database of discovery, which also locks the directory.
@@ -299,10 +321,12 @@ func (n *Node) release() error {
 	if n.hosting != nil {
 		n.hosting.noMoreDials()
 	}
-	if n.notes != nil {
+	if n.mounted {
 		for _, id := range protocolIDs() {
 			n.host.RemoveStreamHandler(id)
 		}
+	}
+	if n.notes != nil {
 		n.host.Network().StopNotify(n.notes)
 	}
 	if n.peers != nil {
