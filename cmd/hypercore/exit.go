@@ -143,7 +143,7 @@ func message(err error) string {
 	for _, rest := range []string{": " + feed.ErrOutOfBounds.Error(), ". Open it with Options.Repair to rebuild what can be"} {
 		s = strings.TrimSuffix(s, rest)
 	}
-	return strings.ReplaceAll(s, ": feed: ", ": ")
+	return strings.NewReplacer(": feed: ", ": ", ": control: ", ": ").Replace(s)
 }
 
 // worded is an error in words of its own, which keeps what the original is.
@@ -169,6 +169,8 @@ func hintFor(err error) string {
 		return "hypercore create makes a feed, hypercore clone KEY fetches one; hypercore help feeds says what FEED can be"
 	case errors.As(err, &ce):
 		return "nothing was changed; keep a copy of the directory before you try anything; hypercore verify says what is wrong, hypercore repair rebuilds"
+	case errors.Is(err, control.ErrIdentity):
+		return "restore it from a backup, or remove it: a new one is made, and feeds that were written from this home before ask for hypercore recover"
 	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
 		return "hypercore recover FEED asks peers for the newest blocks, fetches them and then allows appending here"
 	case errors.Is(err, feed.ErrFrozen):

@@ -72,7 +72,11 @@ func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Opti
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
-		f, err := feed.Open(ctx, store.Dir(ref.Dir), guarded(h, ref.Dir, o))
+		fo, err := guardedWriter(h, ref.Dir, o)
+		if err != nil && command == "append" {
+			return nil, ref, err
+		}
+		f, err := feed.Open(ctx, store.Dir(ref.Dir), fo)
 		if err == nil {
 			return a.local(h, f, ref.Dir, command), ref, nil
 		}

@@ -17,24 +17,37 @@ import (
 // the feed's.
 const announcedEvery = 250 * time.Millisecond
 
+// noIdentity writes where the home has no identity: no home has this one, so a feed
+// that was written from one is not appended to.
+const noIdentity = "a home without an identity"
+
 // guarded adds to the options of a feed what the home knows of it: who writes
 // here, and the length that was announced, so that a restored or copied directory
-// does not go on.
+// does not go on. It is for those who read; see guardedWriter.
 func guarded(h *control.Home, dir string, o feed.Options) feed.Options {
+	o, _ = guardedWriter(h, dir, o)
+	return o
+}
+
+// guardedWriter is guarded for those who append. Its error is that the home cannot
+// say who writes here; the options can still be used to read.
+func guardedWriter(h *control.Home, dir string, o feed.Options) (feed.Options, error) {
 	if _, err := os.Stat(filepath.Join(dir, "secret_key")); err != nil || o.ReadOnly {
-		return o // not a writer's
+		return o, nil // not a writer's
 	}
-	if id, err := h.Identity(); err == nil {
-		o.Identity = id
+	id, err := h.Identity()
+	if err != nil {
+		id = noIdentity
 	}
+	o.Identity = id
 	k := o.Key
-	if b, err := os.ReadFile(filepath.Join(dir, "key")); err == nil && len(b) == len(k) {
+	if b, rerr := os.ReadFile(filepath.Join(dir, "key")); rerr == nil && len(b) == len(k) {
 		k = feed.Key(b)
 	}
 	if !k.IsZero() {
 		o.KnownLength = max(o.KnownLength, h.Announced(k.Discovery()))
 	}
-	return o
+	return o, err
 }
 
 // announcedKeeper keeps the home's records of the announced lengths of the writers'

@@ -151,7 +151,10 @@ func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by fun
 			c.Close()
 			err = fmt.Errorf("%s: %w", dir, feed.ErrLocked)
 		} else {
-			f, err = by(ctx, store.Dir(dir), guarded(r.home, dir, o))
+			var fo feed.Options
+			if fo, err = guardedWriter(r.home, dir, o); err == nil {
+				f, err = by(ctx, store.Dir(dir), fo)
+			}
 		}
 		if err == nil {
 			if r.hold.command != "recover" {

@@ -25,16 +25,26 @@ import (
 // maxAnnounced bounds what is read of a file of announced.
 const maxAnnounced = 32
 
-// Identity is the name of this home as a writer of feeds. It is made once.
+// ErrIdentity says that a home has an identity that cannot be used. None is made in
+// its place: what was written from here would be taken for another home's, or the
+// other way round.
+var ErrIdentity = errors.New("control: the identity of the home cannot be used")
+
+// Identity is the name of this home as a writer of feeds. It is made once; a file
+// that is there and says nothing, or cannot be read, is ErrIdentity.
 func (h *Home) Identity() (string, error) {
 	path := filepath.Join(h.dir, "identity")
 	b, err := os.ReadFile(path)
 	if s := strings.TrimSpace(string(b)); err == nil && s != "" && len(s) <= feed.MaxIdentity {
 		return s, nil
 	} else if err == nil {
-		return "", fmt.Errorf("control: %s is not an identity", path)
+		what := "is not an identity"
+		if s == "" {
+			what = "is empty"
+		}
+		return "", fmt.Errorf("%w: %s %s", ErrIdentity, path, what)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("control: identity of the home: %w", err)
+		return "", fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
 	var r [8]byte
 	rand.Read(r[:])
