@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +17,8 @@ import (
 
 const createHelp = `
 Create an empty feed and print its public key, which is what others need to read it.
-The secret key stays in the directory of the feed; who has it can append.
+The secret key stays in the directory of the feed; who has it can append. A create that
+was ended in the middle is made up for by the next one.
 
 A FEED with a slash in it is a directory; a plain name is a feed in the home.
 
@@ -39,7 +45,14 @@ func newCreate(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if control.IsFeedDir(ref.Dir) {
+			switch {
+			case !control.IsFeedDir(ref.Dir):
+			case halfMade(ref.Dir) && hasSecretKey(ref.Dir):
+				// A key pair that was made a moment ago, or what is left of a feed:
+				// one that begins again from nothing would fork.
+				return hint(fmt.Errorf("%s holds the secret key of a feed and no feed", ref.Dir),
+					"restore its other files from a backup; if nothing was ever appended with it, remove the directory")
+			case !halfMade(ref.Dir):
 				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "hypercore info %s", args[0])
 			}
 			id, err := h.Identity()
@@ -68,3 +81,26 @@ func newCreate(a *app) *cobra.Command {
 		},
 	}
 }
+
+// halfMade tells whether dir holds what a create leaves that was ended before it had
+// made the key: files of a feed, none of which says anything.
+func halfMade(dir string) bool {
+	if b, err := os.ReadFile(filepath.Join(dir, "key")); err == nil && len(b) >= feedKeySize && !allZero(b[feedKeySize/2:]) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	for name, header := range map[string]int64{"bitfield": headerSize, "tree": headerSize, "signatures": headerSize, "data": 0, "journal": 0} {
+		if fi, err := os.Stat(filepath.Join(dir, name)); err == nil && fi.Size() > header || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return control.IsFeedDir(dir)
+}
+
+// The beginning of the files of a feed, and the key.
+const (
+	headerSize  = 32
+	feedKeySize = len(feed.Key{})
+)
+
+// allZero tells whether nothing was written where there is room.
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

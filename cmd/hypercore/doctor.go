@@ -104,7 +104,9 @@ func (a *app) patient(h *control.Home, arg string) (p patient, err error) {
 	}
 	p = patient{arg: arg, key: ref.Key, dir: ref.Dir}
 	if p.key.IsZero() {
-		p.key, err = keyIn(ref.Dir)
+		if p.key, err = keyIn(ref.Dir); err != nil && halfMade(ref.Dir) {
+			err = fmt.Errorf("%w: %s", feed.ErrNotFound, ref.Dir)
+		}
 	}
 	return p, err
 }

@@ -167,6 +167,8 @@ func hintFor(err error) string {
 	switch {
 	case errors.As(err, &unknown):
 		return "hypercore create makes a feed, hypercore clone KEY fetches one; hypercore help feeds says what FEED can be"
+	case errors.Is(err, feed.ErrNotFound):
+		return "a create that was ended in the middle leaves such a directory; hypercore create FEED makes the feed there, or remove the directory"
 	case errors.As(err, &ce):
 		return "nothing was changed; keep a copy of the directory before you try anything; hypercore verify says what is wrong, hypercore repair rebuilds"
 	case errors.Is(err, control.ErrIdentity):
