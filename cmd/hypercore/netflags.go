@@ -52,6 +52,9 @@ func defaultNetwork() string {
 // config turns the flags into the configuration of a node.
 func (n *netFlags) config(c *cobra.Command) (node.Config, error) {
 	var cfg node.Config
+	if n.network == "" { // mostly a variable that is not set: the public DHT is not what is meant
+		return cfg, usagef("--network is empty; name amino, a network of your own, or none")
+	}
 	if err := discovery.CheckNetwork(n.network); err != nil {
 		return cfg, usagef("--network %s: %v", n.network, message(err))
 	}
