@@ -161,7 +161,7 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		}
 		sum.Blocks += ap.Blocks
 		sum.Bytes += ap.Bytes
-		sum.Uncertain = ap.Uncertain
+		sum.Uncertain, sum.Unanswered = ap.Uncertain, ap.Unanswered
 		sum.Length = max(sum.Length, ap.Length)
 		if errors.Is(err, feed.ErrNotWritable) {
 			err = notWritable(ref.Dir, arg, err)
@@ -169,6 +169,9 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", in.name, err)
+			if errors.Is(err, control.ErrNodeEnded) {
+				err = hint(err, "see what has arrived with hypercore info %s, and append only the rest", arg)
+			}
 			break
 		}
 	}
@@ -180,7 +183,10 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		if sum.Blocks > 0 {
 			a.warn("%s (%s) were appended before it stopped: %d to %d", plural(sum.Blocks, "block"), bytesText(sum.Bytes), sum.First, sum.First+sum.Blocks-1)
 		}
-		if sum.Uncertain > 0 {
+		switch {
+		case sum.Uncertain > 0 && sum.Unanswered:
+			a.warn("the node that holds the feed was sent %s, and no one knows how much of that it has appended; before you append them again see hypercore info %s", plural(sum.Uncertain, "block"), arg)
+		case sum.Uncertain > 0:
 			a.warn("of %s no one knows: %d to %d reached the disk or not; before you append them again see hypercore info %s", plural(sum.Uncertain, "block"), sum.First+sum.Blocks, sum.First+sum.Blocks+sum.Uncertain-1, arg)
 		}
 		return err

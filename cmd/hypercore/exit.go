@@ -167,6 +167,8 @@ func hintFor(err error) string {
 	switch {
 	case errors.As(err, &unknown):
 		return "hypercore create makes a feed, hypercore clone KEY fetches one; hypercore help feeds says what FEED can be"
+	case errors.Is(err, control.ErrNodeEnded):
+		return "run the command again: the directory itself is used when no node holds the feed"
 	case errors.Is(err, feed.ErrNotFound):
 		return "a create that was ended in the middle leaves such a directory; hypercore create FEED makes the feed there, or remove the directory"
 	case errors.As(err, &ce):

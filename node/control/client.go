@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -33,7 +34,7 @@ func NewClient(socket string) *Client {
 			if err != nil {
 				return nil, fmt.Errorf("%w at %s: %w", ErrNoNode, socket, err)
 			}
-			return c, nil
+			return &watched{Conn: c, broken: make(chan struct{})}, nil
 		},
 		DisableCompression:    true,
 		ExpectContinueTimeout: time.Minute, // an append waits for the node's yes before its input is read
@@ -86,9 +87,12 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if err != nil {
 		return nil, err
 	}
-	if body != nil {
-		req.Header.Set("Expect", "100-continue")
-	}
+	return c.send(req)
+}
+
+// send sends what do or Append has made.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		var ue *url.Error
@@ -98,6 +102,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		if err := gone(err); errors.Is(err, ErrNodeEnded) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	if resp.StatusCode < 400 {
@@ -106,9 +113,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	defer resp.Body.Close()
 	var e errorBody
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&e); err != nil || e.Error.Message == "" {
-		return nil, fmt.Errorf("control: the node answers %s to %s %s", resp.Status, method, path)
+		return nil, fmt.Errorf("control: the node answers %s to %s %s", resp.Status, req.Method, req.URL.Path)
 	}
-	return nil, fromWire(e.Error)
+	return nil, gone(fromWire(e.Error))
 }
 
 func (c *Client) json(ctx context.Context, method, path string, q url.Values, body io.Reader, to any) error {
@@ -121,9 +128,17 @@ func (c *Client) json(ctx context.Context, method, path string, q url.Values, bo
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("control: answer to %s: %w", path, err)
+		return answerError(path, err)
 	}
 	return nil
+}
+
+// answerError says that an answer cannot be read.
+func answerError(path string, err error) error {
+	if err := gone(noEOF(err)); errors.Is(err, ErrNodeEnded) {
+		return err
+	}
+	return fmt.Errorf("control: answer to %s: %w", path, err)
 }
 
 // lateError is the error in the trailer of an answer that was read to its end.
@@ -136,7 +151,7 @@ func lateError(resp *http.Response) error {
 	if err := json.Unmarshal([]byte(s), &w); err != nil {
 		return fmt.Errorf("control: error of the node: %s", s)
 	}
-	return fromWire(w)
+	return gone(fromWire(w))
 }
 
 // remote is a Feed that a node holds.
@@ -161,36 +176,55 @@ func (f *remote) Peers(ctx context.Context) ([]PeerInfo, error) {
 	return p, err
 }
 
+// Append sends the input to the node. See Feed. When ctx ends, or the input fails,
+// the node still says what it has appended; when it cannot, what was sent is
+// uncertain.
 func (f *remote) Append(ctx context.Context, r io.Reader, cut Cut) (Appended, error) {
 	cut, err := cut.check()
 	if err != nil {
 		return Appended{}, err
 	}
-	// A failing input must not look like its end to the node.
-	in := &inputError{r: r}
+	body := newUpload(ctx, r, cut)
+	defer body.close()
+	rctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	grace := make(chan *time.Timer, 1)
+	stop := context.AfterFunc(ctx, func() { grace <- time.AfterFunc(answerGrace, cancel) })
+	defer func() {
+		if !stop() {
+			(<-grace).Stop()
+		}
+	}()
+	u := url.URL{Scheme: "http", Host: "hypercore", Path: f.path + "/append", RawQuery: cut.query().Encode()}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(rctx, body.trace()), "POST", u.String(), body)
+	if err != nil {
+		return Appended{}, err
+	}
+	req.Header.Set("Expect", "100-continue")
+	req.Trailer = body.trailer
 	var out appendFailed
-	err = f.c.json(ctx, "POST", f.path+"/append", cut.query(), struct{ io.Reader }{in}, &out)
-	switch {
-	case in.err != nil:
-		return out.Appended, in.err
-	case err == nil && out.Error != nil:
-		err = fromWire(*out.Error)
+	resp, err := f.c.send(req)
+	var answered *RemoteError
+	told := err == nil || errors.As(err, &answered)
+	if err == nil {
+		defer resp.Body.Close()
+		if err = json.NewDecoder(resp.Body).Decode(&out); err != nil {
+			out, told, err = appendFailed{}, false, answerError(u.Path, err)
+		} else if out.Error != nil {
+			err = gone(fromWire(*out.Error))
+		}
+	}
+	sent, cutOff := body.sent()
+	if !told {
+		out.Appended = Appended{Uncertain: sent, Unanswered: true}
+	}
+	if cutOff == nil && rctx.Err() != nil {
+		cutOff = context.Cause(ctx)
+	}
+	if cutOff != nil {
+		err = cutOff
 	}
 	return out.Appended, err
-}
-
-// inputError remembers why its reader failed.
-type inputError struct {
-	r   io.Reader
-	err error
-}
-
-func (i *inputError) Read(p []byte) (int, error) {
-	n, err := i.r.Read(p)
-	if err != nil && err != io.EOF {
-		i.err = err
-	}
-	return n, err
 }
 
 func (f *remote) Get(ctx context.Context, index uint64) ([]byte, error) {
@@ -201,7 +235,10 @@ func (f *remote) Get(ctx context.Context, index uint64) ([]byte, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("control: block %d: %w", index, err)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, answerError(f.path, err)
 	}
 	return b, nil
 }
@@ -223,7 +260,7 @@ func (f *remote) Cat(ctx context.Context, o CatOptions, fn func(uint64, []byte) 
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			return fmt.Errorf("control: the node stopped in the middle: %w", err)
+			return answerError(f.path, err)
 		}
 		if err := fn(index, buf); err != nil {
 			return err
@@ -245,9 +282,9 @@ func (f *remote) Verify(ctx context.Context, progress func(done, total uint64)) 
 		case ctx.Err() != nil:
 			return Report{}, context.Cause(ctx)
 		case err != nil:
-			return Report{}, fmt.Errorf("control: the node stopped in the middle: %w", noEOF(err))
+			return Report{}, answerError(f.path, err)
 		case l.Error != nil:
-			return Report{}, fromWire(*l.Error)
+			return Report{}, gone(fromWire(*l.Error))
 		case l.Report != nil:
 			return *l.Report, nil
 		case progress != nil:

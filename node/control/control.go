@@ -19,7 +19,9 @@
 //	GET  /v1/feeds/KEY                 FeedInfo
 //	POST /v1/feeds/KEY/append?cut=C&size=N
 //	                                   the body is cut into blocks (see Cut) and appended as
-//	                                   it arrives; Appended
+//	                                   it arrives; Appended. What is left after the last whole
+//	                                   block is none when the trailer Hypercore-Cut-Off says
+//	                                   that the input has not ended
 //	GET  /v1/feeds/KEY/blocks/I        the bytes of block I
 //	GET  /v1/feeds/KEY/blocks?start=&end=&tail=&live=
 //	                                   blocks, framed as below
@@ -101,6 +103,9 @@ type Appended struct {
 	// Uncertain, after an error, are blocks behind those that were handed over too:
 	// when the feed is opened again they are there, or they are not.
 	Uncertain uint64 `json:"uncertain,omitempty"`
+	// Unanswered: the node did not say what it has appended. First is not known then,
+	// and Uncertain are the blocks that were sent to it.
+	Unanswered bool `json:"-"`
 }
 
 // CatOptions choose blocks.

@@ -3,7 +3,9 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"net"
 	"syscall"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -24,6 +26,26 @@ func (e *RemoteError) Unwrap() []error { return e.causes }
 
 // ErrNoNode says that no running node answers at a control socket.
 var ErrNoNode = errors.New("control: no running node")
+
+// ErrNodeEnded says that the node ended while it was being asked.
+var ErrNodeEnded = errors.New("control: the node that held the feed has ended")
+
+// nodeEnded is ErrNodeEnded with how it showed, which says nothing to a user.
+type nodeEnded struct{ cause error }
+
+func (e *nodeEnded) Error() string   { return ErrNodeEnded.Error() }
+func (e *nodeEnded) Unwrap() []error { return []error{ErrNodeEnded, e.cause} }
+
+// gone is err, as ErrNodeEnded if that is what it means: a connection that breaks,
+// or requests that the node cancels, which it does when it is closed.
+func gone(err error) error {
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET, context.Canceled} {
+		if errors.Is(err, e) && !errors.Is(err, ErrNoNode) {
+			return &nodeEnded{err}
+		}
+	}
+	return err
+}
 
 // ErrBadRequest says that the request itself makes no sense.
 var ErrBadRequest = errors.New("control: bad request")

@@ -201,8 +201,8 @@ func (s *Server) append(r *http.Request) (any, error) {
 	}
 	// Not the request's context: what has arrived is appended also when the
 	// client is gone, which shows as the end of the body.
-	a, err := f.Append(s.ctx, r.Body, cut)
-	if err != nil && a.Blocks == 0 {
+	a, err := f.Append(s.ctx, received{r}, cut)
+	if err != nil && a.Blocks+a.Uncertain == 0 {
 		return nil, err
 	}
 	out := appendFailed{Appended: a}
