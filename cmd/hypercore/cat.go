@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"sync"
 	"time"
 
@@ -53,7 +54,17 @@ func newCat(a *app) *cobra.Command {
 			}
 			defer f.Close()
 			w := newLazyWriter(a)
-			err = f.Cat(c.Context(), o, w.block)
+			var next uint64 // after what was written
+			err = f.Cat(c.Context(), o, func(index uint64, data []byte) error {
+				next = index + 1
+				return w.block(index, data)
+			})
+			if errors.Is(err, control.ErrNodeEnded) && o.Live {
+				if next == 0 && o.Tail == 0 {
+					next = o.Start
+				}
+				err = hint(err, "go on with: hypercore cat %s --start %d --live", args[0], next)
+			}
 			if ferr := w.close(); err == nil {
 				err = ferr
 			}

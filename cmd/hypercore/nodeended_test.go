@@ -59,6 +59,7 @@ func TestNodeKilled(t *testing.T) {
 		{"append", said.String(), "the node that holds the feed was sent 1 block, and no one knows how much of that it has appended; before you append them again see hypercore info log"},
 		{"append", said.String(), "append: standard input: " + strings.TrimPrefix(control.ErrNodeEnded.Error(), "control: ")},
 		{"append", said.String(), "→ see what has arrived with hypercore info log, and append only the rest"},
+		{"cat", cat.stderr.String(), "hypercore cat: the node that held the feed has ended\n  → go on with: hypercore cat log --start 1 --live"},
 	} {
 		if !strings.Contains(c.said, c.want) {
 			t.Errorf("%s says\n%s\nwant: %s", c.name, c.said, c.want)

@@ -237,8 +237,8 @@ func TestLive(t *testing.T) {
 		t.Error("the follower saw something else")
 	}
 	s.Close()
-	if err := <-ended; err == nil {
-		t.Error("the follower did not notice that the node ended")
+	if err := <-ended; !errors.Is(err, control.ErrNodeEnded) {
+		t.Errorf("the node ended, the follower: %v", err)
 	}
 }
 
