@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -53,6 +54,9 @@ func newCat(a *app) *cobra.Command {
 				return err
 			}
 			defer f.Close()
+			if err := a.sayBeyond(c.Context(), f, o); err != nil {
+				return err
+			}
 			w := newLazyWriter(a)
 			var next uint64 // after what was written
 			err = f.Cat(c.Context(), o, func(index uint64, data []byte) error {
@@ -79,6 +83,24 @@ func newCat(a *app) *cobra.Command {
 	cmd.Flags().Uint64Var(&o.Tail, "tail", 0, "only the last N blocks, instead of --start")
 	cmd.Flags().BoolVar(&o.Live, "live", false, "go on with new blocks until interrupted")
 	return cmd
+}
+
+// sayBeyond says that a copy ends before what is asked for: others may have it, so it
+// is no error, and reading up to an end waits for it.
+func (a *app) sayBeyond(ctx context.Context, f control.Feed, o control.CatOptions) error {
+	if o.Live || o.Start == 0 && o.End == 0 {
+		return nil
+	}
+	switch i, err := f.Info(ctx); {
+	case err != nil:
+		return err
+	case !i.Networked || i.Writable:
+	case o.End > i.Length:
+		a.say("the feed has %s so far; waiting for block %d", plural(i.Length, "block"), o.End-1)
+	case o.Start > i.Length:
+		a.say("the feed has %s so far, none of them from %d on", plural(i.Length, "block"), o.Start)
+	}
+	return nil
 }
 
 // lazyWriter gathers small blocks before they are written, and never holds

@@ -91,7 +91,7 @@ func (l *Local) Cat(ctx context.Context, o CatOptions, fn func(index uint64, dat
 		return fmt.Errorf("%w: live with an end", ErrBadRequest)
 	case o.End != 0 && o.End < o.Start:
 		return fmt.Errorf("%w: blocks %d to %d", ErrBadRequest, o.Start, o.End)
-	case max(o.Start, o.End) > length && !l.of.Networked && !o.Live:
+	case max(o.Start, o.End) > length && (!l.of.Networked || f.Writable()) && !o.Live: // nobody will bring more
 		return beyond(max(o.Start, o.End-min(o.End, 1)), length)
 	}
 	start, end := o.Start, o.End
