@@ -245,9 +245,10 @@ func (cl *cloning) look() cloneState {
 	return s
 }
 
-// complete tells whether everything that is known to exist and is wanted is here.
+// complete tells whether everything that is known to exist and is wanted is here. The
+// feed may be shorter here than at others: nothing makes it grow when nothing is wanted.
 func (s cloneState) complete() bool {
-	return s.told > 0 && s.have >= s.want && s.stats.Length >= s.length
+	return s.told > 0 && s.have >= s.want
 }
 
 func (cl *cloning) run(ctx context.Context) error {
@@ -438,15 +439,15 @@ func withoutDigits(s string) string {
 func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errTimeout) {
-		if s.stats.Length == 0 {
-			v := cl.judge(context.WithoutCancel(ctx))
-			return hint(fmt.Errorf("%w after %s: nobody who has the feed was reached: %s", errTimeout, cl.o.timeout, v.Text), "%s", cmp.Or(v.Do, "run the same command again to go on"))
-		}
 		v := cl.judge(context.WithoutCancel(ctx))
-		return hint(fmt.Errorf("%w after %s: %s of %s are here: %s", errTimeout, cl.o.timeout, countText(s.have), plural(s.want, "block"), v.Text), "%s", cmp.Or(v.Do, "run the same command again to go on"))
+		how := fmt.Sprintf("%s of %s are here", countText(s.have), plural(s.want, "block"))
+		if s.stats.Length == 0 && s.told == 0 {
+			how = "nobody who has the feed was reached"
+		}
+		return hint(fmt.Errorf("%w after %s: %s: %s", errTimeout, cl.o.timeout, how, strings.TrimPrefix(v.Text, "healthy: ")), "%s", cmp.Or(v.Do, "run the same command again to go on"))
 	}
 	if errors.Is(cause, errInterrupted) && !cl.o.live {
-		if s.want == 0 {
+		if s.stats.Length == 0 && s.told == 0 {
 			cl.a.say("nobody who has the feed was reached so far")
 		} else {
 			cl.a.say("%s of %s are here; the same command goes on", countText(s.have), plural(s.want, "block"))
