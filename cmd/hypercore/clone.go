@@ -37,8 +37,8 @@ alone, says all that is known. --timeout ends it then with exit code 4.
 {"event":"waiting", key, text, do}, {"event":"relayed", key, text} when all peers are
 reached only through a relay, {"event":"direct", key, text} when one no longer is, and
 {"event":"complete", key, directory, length, blocks, bytes, received, sent, seconds,
-peers}. blocks and bytes are those that are here, received and sent what went over the
-wire, proofs included.`
+peers}. blocks and bytes are those that are here (blocks: of the ranges, if there are
+some), received and sent what went over the wire, proofs included.`
 
 func newClone(a *app) *cobra.Command {
 	var nf netFlags
@@ -175,11 +175,6 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if cl.f.Writable() {
 		return hint(fmt.Errorf("this feed is your own, in %s: there is nothing to clone", cl.dir), "hypercore seed %s", cl.name)
 	}
-	before, err := control.NewLocal(control.OpenFeed{Feed: cl.f}, nil).Info(ctx)
-	if err != nil {
-		return err
-	}
-	cl.bytes = before.DownloadedBytes
 	if a.json {
 		if err := a.listening(cl.n, false); err != nil {
 			return err
@@ -187,10 +182,20 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	} else {
 		a.say("cloning into %s", cl.dir)
 	}
-	if cl.join, err = cl.n.Share(ctx, cl.f, node.JoinOptions{Announce: true, Lookup: true}); err != nil {
+	return cl.fetch(ctx, node.JoinOptions{Announce: true, Lookup: true})
+}
+
+// fetch shares the feed and gets from peers what is wanted of it.
+func (cl *cloning) fetch(ctx context.Context, o node.JoinOptions) error {
+	before, err := control.NewLocal(control.OpenFeed{Feed: cl.f}, nil).Info(ctx)
+	if err != nil {
 		return err
 	}
-	if err := a.joinTCP(ctx, cl.n, nf, []*seeded{{arg: cl.name, f: cl.f, join: cl.join}}); err != nil {
+	cl.bytes = before.DownloadedBytes
+	if cl.join, err = cl.n.Share(ctx, cl.f, o); err != nil {
+		return err
+	}
+	if err := cl.a.joinTCP(ctx, cl.n, cl.n.flags, []*seeded{{arg: cl.name, f: cl.f, join: cl.join}}); err != nil {
 		return err
 	}
 	return cl.run(ctx)

@@ -111,14 +111,7 @@ func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Re
 	}
 	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now()}
 	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
-	var err error
-	if cl.join, err = n.Share(ctx, f, node.JoinOptions{Lookup: true}); err != nil {
-		return err
-	}
-	if err := a.joinTCP(ctx, n, n.flags, []*seeded{{arg: ref.Arg, f: f, join: cl.join}}); err != nil {
-		return err
-	}
-	err = cl.run(ctx)
+	err := cl.fetch(ctx, node.JoinOptions{Lookup: true})
 	if err != nil && errors.Is(err, errTimeout) {
 		err = hint(fmt.Errorf("%w; appending stays refused", err), "is somebody seeding it? If no peer has more than is here: hypercore recover %s --i-know-no-peer-has-more", ref.Arg)
 	}

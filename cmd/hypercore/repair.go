@@ -212,14 +212,7 @@ func (a *app) refetch(ctx context.Context, n *running, f *feed.Feed, ref *contro
 		o.wanted = append(o.wanted, feed.Range{Start: s.Start, End: s.End})
 	}
 	cl := &cloning{a: a, o: o, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now()}
-	var err error
-	if cl.join, err = n.Share(ctx, f, node.JoinOptions{Lookup: true}); err != nil {
-		return 0, err
-	}
-	if err := a.joinTCP(ctx, n, n.flags, []*seeded{{arg: ref.Arg, f: f, join: cl.join}}); err != nil {
-		return 0, err
-	}
-	if err := cl.run(ctx); err != nil {
+	if err := cl.fetch(ctx, node.JoinOptions{Lookup: true}); err != nil {
 		return 0, err
 	}
 	return f.Stats().DownloadedBlocks, nil
