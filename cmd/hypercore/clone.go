@@ -29,8 +29,9 @@ serves others, until Ctrl-C.
   hypercore clone 9718a1ff... --live
 
 When nothing moves for five seconds it says why, and what can be done: nobody found yet,
-found but not reachable, or blocks that nobody has. hypercore doctor KEY, beside it or
-alone, says all that is known. --timeout ends it then with exit code 4.
+found but not reachable, or blocks that nobody has; with --live also when everything was
+here and nobody is connected any more. hypercore doctor KEY, beside it or alone, says all
+that is known. --timeout ends it then with exit code 4.
 
 --json: one event per line: {"event":"listening", id, network, addrs},
 {"event":"progress", key, length, blocks, bytes, received, peers} once a second,
@@ -207,6 +208,7 @@ const (
 	cloneEvery  = 20 * time.Millisecond
 	cloneSettle = 200 * time.Millisecond
 	sayAgain    = 30 * time.Second // the same explanation
+	sayRarely   = 10 * time.Minute // to who has everything and follows
 )
 
 // cloneState is one look at a clone.
@@ -302,15 +304,24 @@ func (cl *cloning) run(ctx context.Context) error {
 			settled = now
 		} else if !finished && now.Sub(settled) >= cloneSettle {
 			finished = true
-			cl.n.fetched(cl.o.key)
 			p.end()
-			if err := cl.complete(ctx, s); err != nil || !cl.o.live {
+			if !cl.o.live { // else what comes is wanted still
+				cl.n.fetched(cl.o.key)
+				return cl.complete(ctx, s)
+			}
+			if err := cl.complete(ctx, s); err != nil {
 				return err
 			}
 		}
-		if !finished && now.Sub(moved) >= stallAfter {
+		again := sayAgain
+		if finished {
+			again = sayRarely
+		}
+		if finished && s.peers > 0 {
+			cl.said = "" // it is news when they are gone
+		} else if now.Sub(moved) >= stallAfter {
 			moved = now
-			if err := cl.explain(ctx, s); err != nil {
+			if err := cl.explain(ctx, s, again); err != nil {
 				return err
 			}
 		}
@@ -404,8 +415,8 @@ func (cl *cloning) judge(ctx context.Context) diagnosis.Verdict {
 	return diagnosis.Judge(cl.n.facts(ctx, cl.o.key, false))
 }
 
-// explain says why nothing moves, and what can be done.
-func (cl *cloning) explain(ctx context.Context, s cloneState) error {
+// explain says why nothing moves, and what can be done; the same thing when again is over.
+func (cl *cloning) explain(ctx context.Context, s cloneState, again time.Duration) error {
 	v := cl.judge(ctx)
 	text := v.Text
 	switch {
@@ -415,7 +426,7 @@ func (cl *cloning) explain(ctx context.Context, s cloneState) error {
 		text = fmt.Sprintf("all %s known so far are here, nobody is connected who may know of more: %s", plural(s.stats.Length, "block"), v.Text)
 	}
 	// Counts of looks and attempts differ each time.
-	if what := withoutDigits(text); what == cl.said && time.Since(cl.saidAt) < sayAgain {
+	if what := withoutDigits(text); what == cl.said && time.Since(cl.saidAt) < again {
 		return nil
 	} else {
 		cl.said, cl.saidAt = what, time.Now()
