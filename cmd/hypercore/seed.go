@@ -26,7 +26,8 @@ feeds, 40 have their files open at a time, five each; --open-feeds sets another 
 
 --json: one event per line: {"event":"listening", id, network, addrs}, {"event":"feed",
 key, discoveryKey, directory, length}, {"event":"announced", key}, {"event":"peers", key,
-peers}, {"event":"sent", key, blocks, bytes} every few seconds while there is traffic`
+peers}, {"event":"sent", key, blocks, bytes} every few seconds while there is traffic, and
+at the end: the blocks that went to readers since the last one, and their bytes`
 
 // How often seed looks at what there is to tell, and tells about traffic. Where a look
 // at thousands of feeds takes long, it rests lookRests times as long.
@@ -67,7 +68,8 @@ type seeded struct {
 
 	announced bool
 	peers     int
-	up        uint64 // bytes sent, as last told
+	blocks    uint64 // sent, as last told
+	bytes     uint64 // of those
 }
 
 func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err error) {
@@ -175,6 +177,11 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 	for {
 		select {
 		case <-ctx.Done():
+			for _, s := range feeds {
+				if err := a.tellSent(s); err != nil {
+					return err
+				}
+			}
 			return nil
 		case <-tick.C:
 		}
@@ -238,12 +245,7 @@ func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
 			}
 		}
 	}
-	peers := n.Engine().Peers(s.dk)
-	var up uint64
-	for _, p := range peers {
-		up += p.UploadedBytes
-	}
-	if count := len(peers); count != s.peers {
+	if count := len(n.Engine().Peers(s.dk)); count != s.peers {
 		if a.json {
 			if err := a.emit(event{Event: "peers", Key: key, Peers: &count}); err != nil {
 				return err
@@ -253,18 +255,24 @@ func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
 		}
 		s.peers = count
 	}
-	if traffic && up > s.up {
-		sent := up - s.up
-		if a.json {
-			if err := a.emit(event{Event: "sent", Key: key, Bytes: &sent}); err != nil {
-				return err
-			}
-		} else {
-			a.say("%s: %s sent", s.arg, bytesText(sent))
-		}
+	if traffic {
+		return a.tellSent(s)
 	}
-	if traffic || up < s.up {
-		s.up = up
+	return nil
+}
+
+// tellSent says what was sent since the last time. The feed counts it: peers come and
+// go in between.
+func (a *app) tellSent(s *seeded) error {
+	st := s.f.Stats()
+	blocks, bytes := st.UploadedBlocks-s.blocks, st.UploadedBytes-s.bytes
+	if blocks == 0 {
+		return nil
 	}
+	s.blocks, s.bytes = st.UploadedBlocks, st.UploadedBytes
+	if a.json {
+		return a.emit(event{Event: "sent", Key: s.f.Key().String(), Blocks: &blocks, Bytes: &bytes})
+	}
+	a.say("%s: %s, %s sent", s.arg, plural(blocks, "block"), bytesText(bytes))
 	return nil
 }
