@@ -199,6 +199,12 @@ func addrText(a ma.Multiaddr) string {
 func (n *Node) tcpFacts(x *diagnosis.Feed, key feed.Key, holdings map[string]protocol.Holding) {
 	for _, c := range n.tcp.of(key) {
 		p := diagnosis.Peer{ID: c.addr, How: diagnosis.HowTCP, Fails: c.fails, Trouble: string(troubleOf(c.err)), Error: errText(c.err)}
+		if c.stream != nil {
+			st := c.stream.FeedState(key.Discovery())
+			p.Connected, p.Protocol, p.Seconds = true, string(protocol.V6ID), time.Since(c.since).Seconds()
+			p.Offered, p.Asked = st.Offered, st.Bound
+			p.Fails, p.Trouble, p.Error = 0, "", ""
+		}
 		if h, ok := holdings[c.addr]; ok {
 			tcpHolding(&p, h)
 			delete(holdings, c.addr)

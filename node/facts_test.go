@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -124,6 +125,21 @@ func TestFactsTCP(t *testing.T) {
 	until(t, r, wf.Key(), "healthy: 1 peer serves it")
 	cancel()
 	<-done
+
+	// One that does not have the feed ends the stream, or never says a word.
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	absent := reader(t, r, feed.Key{1}, node.JoinOptions{})
+	for _, addr := range []string{addr, mute.Addr().String()} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { done <- r.DialTCP(ctx, addr, absent.Key(), node.TCPOptions{}) }()
+		until(t, r, absent.Key(), "1 peer connected, but none opens this feed")
+		cancel()
+		<-done
+	}
 	if f := r.Facts(t.Context(), node.FactsOptions{}); f.Feed != nil {
 		t.Errorf("facts without a feed: %+v", f.Feed)
 	}

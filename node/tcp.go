@@ -143,6 +143,10 @@ func ignoreClosed(err error) error {
 	return err
 }
 
+// errAbsent tells that a peer ended the stream before it opened a feed, as those do
+// that do not have the one this node has opened.
+var errAbsent = errors.New("node: peer does not open the feed")
+
 // DialTCP replicates the feed of key with a peer that speaks npm hypercore's
 // protocol at addr, HOST:PORT, and dials again when the connection is lost.
 // The feed must be open in the node. It returns when ctx ends, with its
@@ -164,7 +168,7 @@ func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 	}
 	for fails := 0; ; {
 		began := time.Now()
-		err := n.dialTCP(call, addr, key, o)
+		err := n.dialTCP(call, st, o)
 		switch {
 		case n.ctx.Err() != nil:
 			return ErrClosed
@@ -189,16 +193,24 @@ func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOpti
 	}
 }
 
-func (n *Node) dialTCP(ctx context.Context, addr string, key feed.Key, o TCPOptions) error {
+func (n *Node) dialTCP(ctx context.Context, st *tcpCall, o TCPOptions) error {
 	d := net.Dialer{Timeout: tcpDialTimeout}
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := d.DialContext(ctx, "tcp", st.addr)
 	if err != nil {
 		return err
 	}
-	return n.serveTCP(ctx, c, protocol.StreamOptions{
+	opened := true
+	err = n.serveTCP(ctx, c, protocol.StreamOptions{
 		Dialect: protocol.V6, Initiator: true, Plain: o.Plain, Ends: o.Ends,
-		Feeds: []feed.Key{key}, Label: "tcp:" + addr,
-	}, nil)
+		Feeds: []feed.Key{st.key}, Label: "tcp:" + st.addr,
+	}, func(s *protocol.Stream) func() bool {
+		n.tcp.begun(st, s)
+		return func() bool { opened = s.Stats().Opened; return true }
+	})
+	if err == nil && !opened && !o.Ends {
+		return errAbsent
+	}
+	return err
 }
 
 // loopbackHost refuses an address that is not of this machine alone.

@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 // tcpCalls are the calls of DialTCP that run, to tell how it stands with them and to
@@ -16,11 +18,15 @@ type tcpCalls struct {
 
 // tcpCall is one address that is kept connected.
 type tcpCall struct {
-	addr   string             // constant
-	key    feed.Key           // constant
-	cancel context.CancelFunc // constant
-	fails  int                // in a row
-	err    error              // of the last attempt, or the end of the last stream
+	// Constant.
+	addr   string
+	key    feed.Key
+	cancel context.CancelFunc
+
+	stream *protocol.Stream // nil: there is none
+	since  time.Time        // of the stream
+	fails  int              // in a row
+	err    error            // of the last attempt, or the end of the last stream
 }
 
 func (t *tcpCalls) begin(addr string, key feed.Key, cancel context.CancelFunc) *tcpCall {
@@ -40,10 +46,17 @@ func (t *tcpCalls) end(c *tcpCall) {
 	delete(t.m, c)
 }
 
+// begun notes the stream of a call, which lasts until failed or end.
+func (t *tcpCalls) begun(c *tcpCall, s *protocol.Stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.stream, c.since = s, time.Now()
+}
+
 func (t *tcpCalls) failed(c *tcpCall, fails int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c.fails, c.err = fails, err
+	c.stream, c.fails, c.err = nil, fails, err
 }
 
 // closed ends the calls for a feed.

@@ -51,7 +51,8 @@ func foundHow(j *node.Join) string {
 	return strings.Join(out, ", ")
 }
 
-// joinTCP talks to peers without libp2p, as --tcp-listen and --tcp say.
+// joinTCP talks to peers without libp2p, as --tcp-listen and --tcp say, until the node is
+// closed: why a command stops at the end of ctx is judged by what became of the calls.
 func (a *app) joinTCP(ctx context.Context, n *running, nf *netFlags, feeds []*seeded) error {
 	if nf.tcpListen != "" {
 		l, err := n.ListenTCP(nf.tcpListen, node.TCPOptions{})
@@ -66,7 +67,7 @@ func (a *app) joinTCP(ctx context.Context, n *running, nf *netFlags, feeds []*se
 		}
 		for _, s := range feeds {
 			go func() {
-				if err := n.DialTCP(ctx, addr, s.f.Key(), node.TCPOptions{}); err != nil && ctx.Err() == nil && !errors.Is(err, node.ErrClosed) {
+				if err := n.DialTCP(context.WithoutCancel(ctx), addr, s.f.Key(), node.TCPOptions{}); err != nil && ctx.Err() == nil && !errors.Is(err, node.ErrClosed) {
 					a.warn("--tcp %s: %s", addr, message(err))
 				}
 			}()

@@ -112,7 +112,7 @@ func noPeers(f Facts) Step {
 		switch s := peerStep(f, p); {
 		case s.State == Wait:
 			waiting = append(waiting, p)
-		case p.Connected && p.Protocol != "":
+		case p.Connected && p.Protocol != "", p.Trouble == UnknownFeed:
 			silent = append(silent, p)
 		default:
 			failed = append(failed, p)

@@ -109,6 +109,10 @@ func TestVerdict(t *testing.T) {
 		{"an error of no kind", func(f *diagnosis.Facts) { lost(f, diagnosis.Other, "/ip4/203.0.113.9/tcp/4001") }, diagnosis.Bad, "1 provider found, unreachable: the error", "by itself"},
 		{"being dialled", func(f *diagnosis.Facts) { lost(f, "") }, diagnosis.Wait, "1 peer found, 1 attempt under way", "in a moment"},
 		{"does not have the feed", func(f *diagnosis.Facts) { f.Feed.Peers[0].Accepted = false }, diagnosis.Bad, "1 peer connected, but none opens this feed: it is not there, or the key is another one", "compare the keys"},
+		{"does not have the feed, and ends the connection", func(f *diagnosis.Facts) {
+			lost(f, diagnosis.UnknownFeed)
+			f.Feed.Peers[0].ID, f.Feed.Peers[0].How = "203.0.113.9:3282", diagnosis.HowTCP
+		}, diagnosis.Bad, "1 peer connected, but none opens this feed: it is not there, or the key is another one", "compare the keys"},
 		{"was just asked", func(f *diagnosis.Facts) { f.Feed.Peers[0].Accepted, f.Feed.Peers[0].Seconds = false, 0.5 }, diagnosis.Wait, "1 peer found, 1 attempt under way", "in a moment"},
 		{"another program", func(f *diagnosis.Facts) {
 			p := &f.Feed.Peers[0]
