@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -208,7 +209,7 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 }
 
 // sayUnannounced says why feeds are not announced yet, once for all that have one
-// reason.
+// reason. That readers come all the same is none.
 func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
 	var reasons []string
 	of := map[string][]string{}
@@ -216,7 +217,14 @@ func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
 		if s.announced {
 			continue
 		}
-		why := diagnosis.Judge(n.facts(ctx, s.f.Key(), false)).Line()
+		v := diagnosis.Judge(n.facts(ctx, s.f.Key(), false))
+		why := v.Line()
+		if v.State == diagnosis.OK {
+			if !slices.ContainsFunc(v.Steps, func(s diagnosis.Step) bool { return s.Name == "announced" && s.State == diagnosis.Bad }) {
+				continue
+			}
+			why = "hypercore doctor says what is in the way"
+		}
 		if of[why] == nil {
 			reasons = append(reasons, why)
 		}

@@ -84,6 +84,9 @@ func (x *Feed) told() int {
 	return n
 }
 
+// aloneDo is how readers get from a node what is announced nowhere.
+const aloneDo = "give readers the address of this node: hypercore clone KEY --peer ADDR"
+
 func announcedStep(f Facts) Step {
 	x := f.Feed
 	s := Step{Name: "announced", State: OK}
@@ -107,8 +110,10 @@ func announcedStep(f Facts) Step {
 		s.Text = strings.Join(parts, "; ")
 	case !x.Announce:
 		s.State, s.Text = Note, "not asked for"
+	case f.alone():
+		s.State, s.Text, s.Do = Note, "nowhere: network none, and no mDNS", aloneDo
 	default:
-		s.State, s.Text, s.Do = Bad, "not yet", "see bootstrap and dht"
+		s.State, s.Text, s.Do = Bad, "not yet", seeNetworks(f)
 		for _, n := range f.Networks {
 			switch {
 			case n.Name == LAN:
@@ -146,10 +151,12 @@ func providersStep(f Facts) Step {
 	case x.Bare > 0:
 		s.State, s.Text = Bad, many(x.Bare, "peer")+" found, whose address nobody knows"
 		s.Do = "it was there not long ago; name it with --peer if you know where it is"
+	case f.alone():
+		s.State, s.Text, s.Do = Note, "not looked for: network none, and no mDNS", "name a peer with --peer ADDR"
 	case x.Looks == 0:
 		s.State, s.Text = Wait, "not looked for yet"
 		if _, shut := entry(f); shut {
-			s.State, s.Text, s.Do = Bad, "there is nobody to ask", "see bootstrap and dht"
+			s.State, s.Text, s.Do = Bad, "there is nobody to ask", seeNetworks(f)
 		}
 	case x.gives():
 		s.State, s.Text = Note, "nobody else announces it"

@@ -36,6 +36,9 @@ func givesVerdict(f Facts, peers int) Step {
 	if x.told() == 0 {
 		if s, ok := entry(f); ok {
 			s.Text = "readers cannot find it: " + s.Text
+			if f.alone() {
+				s.State, s.Do = Note, aloneDo
+			}
 			return s
 		}
 		a := announcedStep(f)

@@ -1,6 +1,7 @@
 package diagnosis_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,12 @@ func TestVerdict(t *testing.T) {
 			f.Feed.Announced[0].Nodes = 0
 			f.Networks[0].Peers, f.Networks[0].Bootstrap = 0, nil
 		}, diagnosis.Bad, "readers cannot find it: network lab has no bootstrap node: nothing leads into it", "--bootstrap ADDR"},
+		{"in no network", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced, f.Networks = nil, nil }, diagnosis.Note, "readers cannot find it: nobody is looked for: network none, and no mDNS", "give readers the address of this node"},
+		{"in no network, served", func(f *diagnosis.Facts) {
+			p := f.Feed.Peers
+			giver(f)
+			f.Feed.Peers, f.Feed.Announced, f.Networks = p, nil, nil
+		}, diagnosis.OK, "healthy: it is served to 1 peer now", ""},
 		{"nobody serves it", func(f *diagnosis.Facts) { giver(f); f.Feed.Held = false }, diagnosis.Bad, "this feed is yours and no node of this home serves it: readers find nobody", "hypercore seed notes"},
 		{"a copy of it is served", func(f *diagnosis.Facts) { p := f.Feed.Peers; giver(f); f.Feed.Held, f.Feed.Peers = false, p }, diagnosis.Note, "this feed is yours and no node of this home serves it; 1 peer has a copy that readers can get", "hypercore seed notes"},
 		{"broken", func(f *diagnosis.Facts) { f.Feed.Error = "the disk is full" }, diagnosis.Bad, "the feed takes nothing: the disk is full", "hypercore verify notes"},
@@ -234,6 +241,8 @@ func TestSteps(t *testing.T) {
 		{"feed", "note: yours: 100 blocks; no node of this home serves it", func(f *diagnosis.Facts) { giver(f); f.Feed.Held = false }},
 		{"announced", "ok: on 2 nodes of network lab, valid for 23 hours", giver},
 		{"announced", "ok: on 2 nodes of network lab, valid for 23 hours; of 3 asked now, 2 have it", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced[0].Asked, f.Feed.Announced[0].Confirmed = 3, 2 }},
+		{"announced", "note: nowhere: network none, and no mDNS", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced, f.Networks = nil, nil }},
+		{"providers", "note: not looked for: network none, and no mDNS", func(f *diagnosis.Facts) { f.Feed.Peers[0].How, f.Feed.Looks, f.Networks = diagnosis.HowFixed, 0, nil }},
 		{"providers", "ok: 1 peer found", nil},
 		{"providers", "ok: 1 peer found, and 2 whose address nobody knows", func(f *diagnosis.Facts) { f.Feed.Bare = 2 }},
 		{"providers", "BAD: 2 peers found, whose address nobody knows", func(f *diagnosis.Facts) { f.Feed.Peers, f.Feed.Bare = nil, 2 }},
@@ -268,6 +277,26 @@ func TestSteps(t *testing.T) {
 		}
 		if len(got) != 1 || got[0] != c.want {
 			t.Errorf("%s: %q\nwant %q", c.step, got, c.want)
+		}
+	}
+}
+
+// Advice that names other steps names such as are there.
+func TestAdvice(t *testing.T) {
+	for _, networks := range [][]diagnosis.Network{nil, {{Name: diagnosis.LAN}}, {{Name: "lab"}}, {{Name: "lab"}, {Name: diagnosis.LAN}}} {
+		for _, mdns := range []bool{false, true} {
+			f := good()
+			giver(&f)
+			f.Networks, f.Feed.Announced, f.Feed.Lookup, f.Feed.Looks, f.Node.MDNS = networks, nil, true, 0, mdns
+			v := diagnosis.Judge(f)
+			for _, s := range v.Steps {
+				names, ok := strings.CutPrefix(s.Do, "see ")
+				for name := range strings.SplitSeq(names, " and ") {
+					if ok && !slices.ContainsFunc(v.Steps, func(o diagnosis.Step) bool { return o.Name == name }) {
+						t.Errorf("networks %v, mDNS %v: %s: %q", networks, mdns, s.Name, s.Do)
+					}
+				}
+			}
 		}
 	}
 }

@@ -158,6 +158,27 @@ func lanSteps(f Facts) []Step {
 	return []Step{s}
 }
 
+// alone tells whether a node is in no network by its own choice: there is nobody to ask or
+// tell about a feed, and others must be given its address.
+func (f Facts) alone() bool {
+	for _, n := range f.Networks {
+		if n.Name != LAN {
+			return false
+		}
+	}
+	return !f.Node.MDNS
+}
+
+// seeNetworks names the steps that say why there is nobody to ask.
+func seeNetworks(f Facts) string {
+	for _, n := range f.Networks {
+		if n.Name != LAN {
+			return "see bootstrap and dht"
+		}
+	}
+	return "see lan"
+}
+
 // entry tells what keeps a node out of its network; false when nothing does.
 func entry(f Facts) (Step, bool) {
 	if f.Node.Server && f.Feed == nil {
@@ -186,7 +207,7 @@ func entry(f Facts) (Step, bool) {
 		}
 		return s, true
 	}
-	if !f.Node.MDNS {
+	if f.alone() {
 		return Step{State: Bad, Text: "nobody is looked for: network none, and no mDNS", Do: "name a peer with --peer ADDR, or a network with --network NAME --bootstrap ADDR"}, true
 	}
 	return Step{State: Bad, Text: "nobody is found in the local network, and there is no other one", Do: "start the other side in this LAN, name a peer with --peer ADDR, or a network with --network NAME --bootstrap ADDR"}, true
