@@ -219,7 +219,7 @@ type cloneState struct {
 	stats   feed.Stats
 	bytes   uint64 // of the blocks that are here
 	peers   int
-	told    int // peers that have said what they have
+	told    int // peers that have said what they have, and are believed
 	receive uint64
 	sent    uint64
 }
@@ -229,11 +229,9 @@ func (cl *cloning) look() cloneState {
 	s.length, s.bytes = s.stats.Length, cl.bytes+s.stats.DownloadedBytes
 	for _, p := range cl.n.Engine().Peers(cl.f.DiscoveryKey()) {
 		s.peers++
-		if p.HaveKnown {
+		if p.HaveKnown && !p.Doubted {
 			s.told++
-			if !p.Doubted {
-				s.length = max(s.length, p.Length)
-			}
+			s.length = max(s.length, p.Length)
 		}
 	}
 	s.receive, s.sent = cl.n.Traffic()
