@@ -54,6 +54,15 @@ func newCat(a *app) *cobra.Command {
 				return err
 			}
 			defer f.Close()
+			if c.Flags().Changed("tail") && o.Tail == 0 { // none of those that there are
+				i, err := f.Info(c.Context())
+				if err != nil {
+					return err
+				}
+				if o.Start = i.Length; o.End != 0 {
+					o.Start = o.End
+				}
+			}
 			if err := a.sayBeyond(c.Context(), f, o); err != nil {
 				return err
 			}
@@ -80,7 +89,7 @@ func newCat(a *app) *cobra.Command {
 	}
 	cmd.Flags().Uint64Var(&o.Start, "start", 0, "index of the first block")
 	cmd.Flags().Uint64Var(&o.End, "end", 0, "index after the last block (default: all that there are)")
-	cmd.Flags().Uint64Var(&o.Tail, "tail", 0, "only the last N blocks, instead of --start")
+	cmd.Flags().Uint64Var(&o.Tail, "tail", 0, "only the last N blocks, instead of --start; 0 with --live: only new ones")
 	cmd.Flags().BoolVar(&o.Live, "live", false, "go on with new blocks until interrupted")
 	return cmd
 }
