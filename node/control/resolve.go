@@ -1,7 +1,9 @@
 package control
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,7 +52,7 @@ func (e *UnknownFeedError) Unwrap() error { return feed.ErrNotFound }
 
 // Resolve finds the existing feed that arg refers to (see Refers). A key that
 // no directory of the home has is returned without Dir: a running node may
-// have it. Errors: *UnknownFeedError, or what is wrong with arg.
+// have it. Errors: *UnknownFeedError, fs.ErrPermission, or what is wrong with arg.
 func (h *Home) Resolve(arg string) (Ref, error) {
 	r, err := h.resolve(arg)
 	if err != nil {
@@ -59,6 +61,8 @@ func (h *Home) Resolve(arg string) (Ref, error) {
 	switch {
 	case r.Dir == "" || IsFeedDir(r.Dir):
 		return r, nil
+	case unreadable(r.Dir) != nil:
+		return r, fmt.Errorf("control: feed %q: %w", arg, unreadable(r.Dir))
 	case r.Name == "":
 		why := "the directory " + r.Dir + " holds no feed"
 		if _, err := os.Stat(r.Dir); err != nil {
@@ -135,6 +139,16 @@ func IsFeedDir(dir string) bool {
 		}
 	}
 	return false
+}
+
+// unreadable says why nobody can tell whether dir holds a feed; nil: it does not.
+func unreadable(dir string) error {
+	for _, f := range feedFiles {
+		if _, err := os.Stat(filepath.Join(dir, f)); errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 // findKey looks for the feed with key k in the home: under its hex first, then

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,5 +97,26 @@ func TestResolve(t *testing.T) {
 	}
 	if r, err := h.ResolveNew("./fresh"); err != nil || r.Dir != filepath.Join(cwd, "fresh") {
 		t.Errorf("new directory: %+v, %v", r, err)
+	}
+}
+
+// TestResolveUnreadable: a directory that may not be looked into is not said to hold no
+// feed.
+func TestResolveUnreadable(t *testing.T) {
+	h := openHome(t)
+	fakeFeed(t, h.FeedDir("notes"), hexA)
+	for _, dir := range []string{h.FeedDir("notes"), filepath.Dir(h.FeedDir("notes")), h.Dir()} {
+		if err := os.Chmod(dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.ReadDir(dir); err == nil {
+			t.Skip("this user may read everything")
+		}
+		if _, err := h.Resolve("notes"); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), h.FeedDir("notes")) {
+			t.Errorf("%s is closed: %v", dir, err)
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
