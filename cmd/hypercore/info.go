@@ -13,7 +13,9 @@ Show what is known about a feed without reading its blocks.
 
 --json: {key, discoveryKey, length, byteLength, downloaded, downloadedBytes, writable,
 static, directory}, and from a running node {networked, peers}. length and downloaded
-count blocks; downloaded are those on this machine.`
+count blocks; downloaded are those on this machine. A feed that is yours and takes nothing
+for now is writable and has readOnlyCause, in words, and readOnlyCode: behind,
+other_writer (hypercore recover), frozen (hypercore fork), corrupt (hypercore repair).`
 
 func newInfo(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -41,8 +43,9 @@ func newInfo(a *app) *cobra.Command {
 			case i.Writable:
 				kind = "yours: this machine can append"
 			}
-			if i.ReadOnlyCause != "" {
-				kind = "read-only: " + i.ReadOnlyCause
+			cause := i.ReadOnly()
+			if cause != nil {
+				kind = "read-only: " + message(cause)
 			}
 			here := "all blocks are here"
 			if i.Downloaded < i.Length {
@@ -59,7 +62,13 @@ func newInfo(a *app) *cobra.Command {
 			if i.Networked {
 				rows = append(rows, [2]string{"network", "held by a running node, " + plural(uint64(i.Peers), "peer")})
 			}
-			return a.table(rows)
+			if err := a.table(rows); err != nil || cause == nil {
+				return err
+			}
+			if h := hintFor(cause); h != "" {
+				a.say("  → %s", h)
+			}
+			return nil
 		},
 	}
 }

@@ -88,9 +88,22 @@ type FeedInfo struct {
 	Writable        bool   `json:"writable"`
 	Static          bool   `json:"static"`
 	Directory       string `json:"directory,omitempty"`
-	Networked       bool   `json:"networked,omitempty"` // a running node serves or fetches it
-	Peers           int    `json:"peers,omitempty"`     // connected ones
-	ReadOnlyCause   string `json:"readOnlyCause,omitempty"`
+	Networked       bool   `json:"networked,omitempty"`     // a running node serves or fetches it
+	Peers           int    `json:"peers,omitempty"`         // connected ones
+	ReadOnlyCause   string `json:"readOnlyCause,omitempty"` // why a writable feed takes nothing
+	ReadOnlyCode    string `json:"readOnlyCode,omitempty"`  // the same as a code of errors, or "corrupt"
+}
+
+// ReadOnly is ReadOnlyCause as the error that it was; nil if there is none.
+func (i FeedInfo) ReadOnly() error {
+	if i.ReadOnlyCause == "" {
+		return nil
+	}
+	w := wireError{Message: i.ReadOnlyCause, Codes: []string{i.ReadOnlyCode}}
+	if i.ReadOnlyCode == codeCorrupt {
+		w.Corrupt = &wireCorrupt{}
+	}
+	return fromWire(w)
 }
 
 // Appended is the result of an append.

@@ -78,6 +78,9 @@ var codes = []struct {
 	{"no_file", 404, fs.ErrNotExist},
 }
 
+// codeCorrupt stands for *feed.CorruptError in FeedInfo.
+const codeCorrupt = "corrupt"
+
 // wireError is an error as JSON.
 type wireError struct {
 	Message string       `json:"message"`

@@ -56,6 +56,12 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 	}
 	if s.Err != nil {
 		i.ReadOnlyCause = s.Err.Error()
+		switch w, _ := toWire(s.Err); {
+		case w.Corrupt != nil:
+			i.ReadOnlyCode = codeCorrupt
+		case len(w.Codes) > 0:
+			i.ReadOnlyCode = w.Codes[0]
+		}
 	}
 	return i, nil
 }
