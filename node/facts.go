@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,7 @@ func (n *Node) feedFacts(o FactsOptions, ds discovery.Status) *diagnosis.Feed {
 		st := f.Stats()
 		x.Held, x.Here, x.Writable, x.Static = true, true, f.Writable(), f.Static()
 		x.Length, x.Blocks, x.Error = st.Length, st.Blocks, errText(st.Err)
+		x.Guarded = errors.Is(st.Err, feed.ErrBehind) || errors.Is(st.Err, feed.ErrOtherWriter)
 	}
 	holdings := map[string]protocol.Holding{}
 	if s, ok := n.engine.Survey(dk, protocol.SurveyOptions{Wanted: o.Wanted, Ranges: maxFactRanges}); ok {

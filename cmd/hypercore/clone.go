@@ -256,6 +256,13 @@ func (s cloneState) complete() bool {
 	return s.told > 0 && s.have >= s.want
 }
 
+// alone tells whether all that is known to exist is here, and nobody may know of more.
+func (s cloneState) alone() bool { return s.peers == 0 && s.stats.Length > 0 && s.want <= s.have }
+
+func (s cloneState) aloneText() string {
+	return fmt.Sprintf("all %s known so far are here, nobody is connected who may know of more", plural(s.stats.Length, "block"))
+}
+
 func (cl *cloning) run(ctx context.Context) error {
 	cl.n.fetching(cl.o.key, cl.o.wanted)
 	for _, r := range cl.o.wanted {
@@ -420,8 +427,8 @@ func (cl *cloning) explain(ctx context.Context, s cloneState, again time.Duratio
 	switch {
 	case v.State == diagnosis.OK:
 		text = fmt.Sprintf("nothing has come for %s: %s", durationText(stallAfter), strings.TrimPrefix(v.Text, "healthy: "))
-	case s.peers == 0 && s.stats.Length > 0 && s.want <= s.have:
-		text = fmt.Sprintf("all %s known so far are here, nobody is connected who may know of more: %s", plural(s.stats.Length, "block"), v.Text)
+	case s.alone():
+		text = s.aloneText() + ": " + v.Text
 	}
 	// Counts of looks and attempts differ each time.
 	if what := withoutDigits(text); what == cl.said && time.Since(cl.saidAt) < again {
@@ -455,8 +462,11 @@ func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
 	if errors.Is(cause, errTimeout) {
 		v := cl.judge(context.WithoutCancel(ctx))
 		how := fmt.Sprintf("%s of %s are here", countText(s.have), plural(s.want, "block"))
-		if s.stats.Length == 0 && s.told == 0 {
+		switch {
+		case s.stats.Length == 0 && s.told == 0:
 			how = "nobody who has the feed was reached"
+		case s.alone():
+			how = s.aloneText()
 		}
 		return hint(fmt.Errorf("%w after %s: %s: %s", errTimeout, cl.o.timeout, how, strings.TrimPrefix(v.Text, "healthy: ")), "%s", cmp.Or(v.Do, "run the same command again to go on"))
 	}

@@ -28,6 +28,7 @@
 //	blocks       whether each missing block is at somebody who is connected
 //
 // A verdict is about the first broken link that matters: who has peers that
-// serve does not care that a bootstrap node is gone. Its Do says what to try.
+// serve does not care that a bootstrap node is gone, and who is in no network by
+// choice that nothing is announced. Its Do says what to try.
 // A step that holds says nothing to do.
 package diagnosis

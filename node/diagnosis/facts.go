@@ -90,6 +90,9 @@ type Feed struct {
 	Length   uint64 `json:"length"`          // blocks known to exist
 	Blocks   uint64 `json:"blocks"`          // of those, how many are here
 	Error    string `json:"error,omitempty"` // why it takes nothing, such as a fork or a full disk
+	// Guarded: Error only keeps this node from appending, as the feed was restored from
+	// a backup, copied, or written elsewhere. What peers have is taken.
+	Guarded bool `json:"guarded,omitempty"`
 
 	Announce  bool           `json:"announce"` // others are told that this node has it
 	Announced []Announcement `json:"announced,omitempty"`

@@ -51,9 +51,11 @@ func feedSteps(f Facts) []Step {
 func hereStep(x *Feed) Step {
 	s := Step{Name: "feed", State: OK}
 	switch {
+	case x.Guarded && x.Seeking:
+		s.State, s.Text = Note, x.Error
+		return s
 	case x.Error != "":
-		s.State, s.Text = Bad, x.Error
-		s.Do = "hypercore verify " + x.name() + " says more"
+		s.State, s.Text, s.Do = Bad, x.Error, x.errorDo()
 		return s
 	case !x.Here:
 		s.Text = "not on this machine"
@@ -73,6 +75,14 @@ func hereStep(x *Feed) Step {
 		s.Do = "hypercore seed " + x.name()
 	}
 	return s
+}
+
+// errorDo is what to do about Error.
+func (x *Feed) errorDo() string {
+	if x.Guarded {
+		return "hypercore recover " + x.name()
+	}
+	return "hypercore verify " + x.name() + " says more"
 }
 
 // told is how many nodes were told that this one has the feed.

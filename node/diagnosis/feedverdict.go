@@ -5,14 +5,19 @@ import "fmt"
 // feedVerdict is about a feed: can it be fetched, or is it served.
 func feedVerdict(f Facts) Step {
 	x := f.Feed
-	switch peers := x.serving(); {
+	peers := x.serving()
+	switch {
+	case x.Guarded && x.Seeking: // what it takes to append again is at peers
+	case x.Guarded:
+		return Step{State: Bad, Text: "the feed cannot be appended to: " + x.Error, Do: x.errorDo()}
 	case x.Error != "":
-		return Step{State: Bad, Text: "the feed takes nothing: " + x.Error, Do: "hypercore verify " + x.name() + " says more"}
+		return Step{State: Bad, Text: "the feed takes nothing: " + x.Error, Do: x.errorDo()}
 	case x.Writable && !x.Held:
 		return unserved(x, len(peers))
 	case x.gives():
 		return givesVerdict(f, len(peers))
-	case len(peers) > 0:
+	}
+	if len(peers) > 0 {
 		return takesVerdict(f, peers)
 	}
 	return noPeers(f)

@@ -174,6 +174,15 @@ func TestVerdict(t *testing.T) {
 		{"a copy of it is served", func(f *diagnosis.Facts) { p := f.Feed.Peers; giver(f); f.Feed.Held, f.Feed.Peers = false, p }, diagnosis.Note, "this feed is yours and no node of this home serves it; 1 peer has a copy that readers can get", "hypercore seed notes"},
 		{"broken", func(f *diagnosis.Facts) { f.Feed.Error = "the disk is full" }, diagnosis.Bad, "the feed takes nothing: the disk is full", "hypercore verify notes"},
 
+		{"restored from a backup", func(f *diagnosis.Facts) {
+			giver(f)
+			f.Feed.Error, f.Feed.Guarded = "behind", true
+		}, diagnosis.Bad, "the feed cannot be appended to: behind", "hypercore recover notes"},
+		{"being recovered", func(f *diagnosis.Facts) { f.Feed.Writable, f.Feed.Error, f.Feed.Guarded = true, "behind", true }, diagnosis.OK, "healthy: 1 peer serves it; 10 blocks still missing", ""},
+		{"being recovered, nobody reached", func(f *diagnosis.Facts) {
+			lost(f, diagnosis.Refused, "/ip4/203.0.113.9/tcp/4001")
+			f.Feed.Writable, f.Feed.Error, f.Feed.Guarded = true, "behind", true
+		}, diagnosis.Bad, "1 provider found, unreachable: connection refused", "start hypercore seed there again"},
 		{"no feed", func(f *diagnosis.Facts) { f.Feed = nil }, diagnosis.OK, "healthy: behind a NAT, reached by hole punching or a relay", ""},
 		{"no feed, public", func(f *diagnosis.Facts) { f.Feed, f.Node.Reachability = nil, "Public" }, diagnosis.OK, "healthy: others can connect to it", ""},
 		{"no feed, not known", func(f *diagnosis.Facts) { f.Feed, f.Node.Reachability = nil, "Unknown" }, diagnosis.OK, "healthy as far as is known: nobody has tried yet whether it can be reached from outside", ""},
