@@ -30,11 +30,8 @@ func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed
 }
 
 func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po protocol.FeedOptions) (*feed.Feed, error) {
-	n.mu.Lock()
-	closed := n.closed
-	n.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
+	if err := n.usable(); err != nil {
+		return nil, err
 	}
 	if o.Lot == nil {
 		o.Lot = n.cfg.Lot
@@ -127,6 +124,9 @@ func (n *Node) Feeds() []*feed.Feed {
 // CloseFeed leaves the feed's topic, stops serving it, and closes it if Open
 // opened it. It returns ErrNotOpen for a feed the node does not have.
 func (n *Node) CloseFeed(key feed.Key) error {
+	if err := n.usable(); err != nil {
+		return err
+	}
 	dk := key.Discovery()
 	n.adding.Lock()
 	f := n.entry(dk)

@@ -314,6 +314,16 @@ func (n *Node) Close() error {
 	return n.closeErr
 }
 
+// usable returns ErrClosed after Close.
+func (n *Node) usable() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
 // release undoes New, as far as it came.
 func (n *Node) release() error {
 	var errs []error

@@ -134,6 +134,9 @@ func (b *ruleBook) allows(id peer.ID, a ma.Multiaddr) bool {
 // SetRules replaces the rules, those of Config.Rules too. Connections with peers
 // that are blocked now are closed before it returns.
 func (n *Node) SetRules(list []Rule) error {
+	if err := n.usable(); err != nil {
+		return err
+	}
 	if err := n.rules.set(list); err != nil {
 		return err
 	}

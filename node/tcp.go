@@ -48,6 +48,9 @@ type TCPListener struct {
 // node. addr is HOST:PORT. A peer has ten seconds to name its first feed, which may
 // be opened here later.
 func (n *Node) ListenTCP(addr string, o TCPOptions) (*TCPListener, error) {
+	if err := n.usable(); err != nil {
+		return nil, err
+	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(n.ctx, "tcp", addr)
 	if err != nil {
@@ -153,6 +156,9 @@ var errAbsent = errors.New("node: peer does not open the feed")
 // error; when the feed or the node is closed; and, with TCPOptions.Ends, with
 // nil when a stream ended in order.
 func (n *Node) DialTCP(ctx context.Context, addr string, key feed.Key, o TCPOptions) error {
+	if err := n.usable(); err != nil {
+		return err
+	}
 	if n.hosting.loopback {
 		if err := loopbackHost(addr); err != nil {
 			return err
