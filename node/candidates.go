@@ -48,12 +48,11 @@ func (p *peers) strike(st *peerState, dk feed.DiscoveryKey) {
 }
 
 // forget makes room for another peer by the one that is least worth knowing; false if
-// there is none. What is known of one that misbehaved is kept. p.mu is held.
+// there is none. That it misbehaved is not forgotten. p.mu is held.
 func (p *peers) forget() bool {
-	now := time.Now()
-	st := p.worst(func(st *peerState) bool { return st.link == nil && st.offences.over(now) && !st.wanted() })
+	st := p.worst(func(st *peerState) bool { return st.link == nil && !st.wanted() })
 	if st == nil {
-		st = p.worst(func(st *peerState) bool { return st.link == nil && st.offences.over(now) })
+		st = p.worst(func(st *peerState) bool { return st.link == nil })
 	}
 	if st == nil {
 		return false
@@ -61,7 +60,7 @@ func (p *peers) forget() bool {
 	for dk := range st.topics {
 		p.strike(st, dk)
 	}
-	st.fails, st.offences = 0, offences{}
+	st.fails = 0
 	p.drop(st) // or its keeper does
 	return true
 }

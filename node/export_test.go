@@ -99,3 +99,19 @@ func (o *Offences) Note(why error) time.Duration { return o.o.note(time.Now(), w
 
 // Over tells whether they are forgotten.
 func (o *Offences) Over() bool { return o.o.over(time.Now()) }
+
+// Offenders are the peers with offences.
+type Offenders = offenders
+
+// NoteOffence counts an offence now.
+func NoteOffence(m Offenders, id peer.ID, why error) { m.note(id, time.Now(), why) }
+
+// MaxOffenders are remembered.
+const MaxOffenders = maxOffenders
+
+// Remembered is how many peers a node knows something of, besides offences.
+func Remembered(n *Node) int {
+	n.peers.mu.Lock()
+	defer n.peers.mu.Unlock()
+	return len(n.peers.m)
+}

@@ -28,8 +28,8 @@ type PeerEntry struct {
 	Refused  time.Time // not welcome before; zero if it is
 }
 
-// Peers lists the peers with a connection, and those that are refused for what
-// they did, by ID. Rules about others are in Rules.
+// Peers lists the peers with a connection, and those that did something wrong
+// lately, up to 1024 of them, by ID. Rules about others are in Rules.
 func (n *Node) Peers() []PeerEntry {
 	now := time.Now()
 	m := map[peer.ID]*PeerEntry{}
@@ -42,23 +42,26 @@ func (n *Node) Peers() []PeerEntry {
 	p := n.peers
 	p.mu.Lock()
 	for _, st := range p.m {
-		e := m[st.id]
-		if !st.offences.over(now) {
-			if e == nil {
-				e = &PeerEntry{ID: st.id}
-				m[st.id] = e
-			}
-			e.Offences, e.Offence = st.offences.n, st.offences.why
-			if st.offences.until.After(now) {
-				e.Refused = st.offences.until
-			}
-		}
-		if e != nil && st.link != nil {
+		if e := m[st.id]; e != nil && st.link != nil {
 			l := st.link
 			s := l.stream.Stats()
 			e.Stream, e.Since, e.Addr, e.Relayed = true, l.opened, l.raw.Conn().RemoteMultiaddr(), l.relayed
 			e.Feeds, e.In, e.Out = s.Feeds, s.BytesIn, s.BytesOut
 			_, e.Reserved = l.stream.Memory()
+		}
+	}
+	for id, o := range p.offenders {
+		if o.over(now) {
+			continue
+		}
+		e := m[id]
+		if e == nil {
+			e = &PeerEntry{ID: id}
+			m[id] = e
+		}
+		e.Offences, e.Offence = o.n, o.why
+		if o.until.After(now) {
+			e.Refused = o.until
 		}
 	}
 	p.mu.Unlock()

@@ -60,9 +60,10 @@ type peers struct {
 	slots chan struct{} // one token per dial under way
 
 	// mu guards the fields below and those of each peerState.
-	mu     sync.Mutex
-	closed bool
-	m      map[peer.ID]*peerState
+	mu        sync.Mutex
+	closed    bool
+	m         map[peer.ID]*peerState
+	offenders offenders
 }
 
 // peerState is what is known about one peer.
@@ -89,19 +90,18 @@ type peerState struct {
 	idle    time.Time           // since when the link has no feed
 	recall  time.Time           // called back until then, see recall
 	common  []feed.DiscoveryKey // to be offered by then
-
-	offences offences
 }
 
 func newPeers(n *Node) *peers {
-	return &peers{n: n, slots: make(chan struct{}, maxDials), m: map[peer.ID]*peerState{}}
+	return &peers{n: n, slots: make(chan struct{}, maxDials), m: map[peer.ID]*peerState{}, offenders: offenders{}}
 }
 
-// get returns the state of a peer, made if there is none. p.mu is held.
+// get returns the state of a peer, made if there is none. One that is refused is not
+// dialled either. p.mu is held.
 func (p *peers) get(id peer.ID) *peerState {
 	st := p.m[id]
 	if st == nil {
-		st = &peerState{id: id, topics: map[feed.DiscoveryKey]time.Time{}, wake: make(chan struct{}, 1), seen: time.Now()}
+		st = &peerState{id: id, topics: map[feed.DiscoveryKey]time.Time{}, wake: make(chan struct{}, 1), seen: time.Now(), next: p.offenders[id].until}
 		p.m[id] = st
 	}
 	return st
@@ -109,7 +109,7 @@ func (p *peers) get(id peer.ID) *peerState {
 
 // drop forgets a peer of which nothing is worth knowing. p.mu is held.
 func (p *peers) drop(st *peerState) {
-	if st.link == nil && !st.keeping && !st.wanted() && st.fails == 0 && st.offences.n == 0 {
+	if st.link == nil && !st.keeping && !st.wanted() && st.fails == 0 {
 		delete(p.m, st.id)
 	}
 }
@@ -164,7 +164,7 @@ func (p *peers) foundLAN(info peer.AddrInfo) {
 	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.m[info.ID] == nil && len(p.m) >= maxPeers {
+	if p.m[info.ID] == nil && len(p.m) >= maxPeers && !p.forget() {
 		return
 	}
 	st := p.get(info.ID)
@@ -302,10 +302,10 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 		st.seen = now
 		switch {
 		case faulty(err) && !p.n.rules.allows(st.id, l.raw.Conn().RemoteMultiaddr()):
-			st.next = now.Add(jitter(st.offences.note(now, err)))
+			st.next = now.Add(jitter(p.offenders.note(st.id, now, err)))
 		case now.Sub(l.opened) >= steadyAfter && (l.served || len(st.topics) == 0):
 			st.fails, st.lost, st.next = 0, now, now.Add(jitter(firstRetry))
-		default:
+		case st.wanted(): // else it is not dialled from here, and what it does is soon forgotten
 			st.failed(now)
 		}
 		if err != nil {
@@ -352,8 +352,5 @@ func (st *peerState) failed(now time.Time) {
 func (p *peers) refusedUntil(id peer.ID) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if st := p.m[id]; st != nil {
-		return st.offences.until
-	}
-	return time.Time{}
+	return p.offenders[id].until
 }

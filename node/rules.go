@@ -152,9 +152,14 @@ func (n *Node) SetRules(list []Rule) error {
 			}
 		}
 		if n.rules.allows(st.id, at) {
-			st.offences = offences{}
+			delete(p.offenders, st.id)
 		}
 		signal(st.wake) // it may be dialled now
+	}
+	for id := range p.offenders {
+		if n.rules.allows(id, nil) {
+			delete(p.offenders, id)
+		}
 	}
 	p.mu.Unlock()
 	for _, l := range cut {

@@ -172,6 +172,7 @@ func (j *Join) Status() JoinStatus {
 	return s
 }
 
+// status describes a peer. peers.mu is held.
 func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 	p := PeerStatus{
 		ID: st.id, How: "incoming", Found: slices.Clone(st.addrs), Connected: connected(n.host, st.id), Stream: st.link != nil,
@@ -200,8 +201,8 @@ func (st *peerState) status(n *Node, now time.Time) PeerStatus {
 	if st.next.After(now) {
 		p.Next = st.next
 	}
-	if st.offences.until.After(now) {
-		p.Refused = st.offences.until
+	if until := n.peers.offenders[st.id].until; until.After(now) {
+		p.Refused = until
 	}
 	return p
 }

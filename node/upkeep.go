@@ -36,17 +36,18 @@ func (p *peers) sweep() {
 			}
 			continue
 		}
-		if now.Sub(st.seen) > forgetAfter && st.offences.over(now) { // a penalty may last longer
+		if now.Sub(st.seen) > forgetAfter {
 			for dk := range st.topics {
 				p.strike(st, dk)
 			}
 			if !st.fixed {
-				st.lan, st.fails, st.offences = false, 0, offences{}
+				st.lan, st.fails = false, 0
 			}
 			signal(st.wake)
 			p.drop(st)
 		}
 	}
+	p.offenders.sweep(now)
 	p.mu.Unlock()
 	for _, l := range idle {
 		l.cancel(errIdle)
