@@ -20,6 +20,7 @@ type Engine struct {
 	cancel context.CancelFunc
 	runs   sync.WaitGroup // streams that run
 	spent  bucket         // by the messages of all streams
+	crowd  crowd          // that spend it
 
 	mu      sync.Mutex
 	feeds   map[feed.DiscoveryKey]*swarm

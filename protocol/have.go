@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"slices"
+	"time"
 
 	"github.com/go-hypercore/hypercore/protocol/schedule"
 	"github.com/go-hypercore/hypercore/protocol/wire"
@@ -350,8 +351,9 @@ func (c *channel) onWant(body []byte) error {
 	return c.s.push(job{c: c, kind: jobWant, index: m.Start, n: m.Length})
 }
 
-// showMap sends our map of a region. Serving goroutine.
-func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, error) {
+// showMap sends our map of a region, and returns the work that was. Serving
+// goroutine.
+func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, time.Duration, error) {
 	f := c.sw.f
 	total := f.Len()
 	first := !c.hasShown
@@ -377,7 +379,7 @@ func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, error) {
 	// The map, its code, and the message.
 	size := int(3 * blocks / 8)
 	if err := c.s.mem.await(size); err != nil {
-		return buf, c.s.short("map", err)
+		return buf, 0, c.s.short("map", err)
 	}
 	defer c.s.mem.give(size)
 	if first {
@@ -392,5 +394,5 @@ func (c *channel) showMap(start, length uint64, buf []byte) ([]byte, error) {
 	c.send(func(b []byte) []byte {
 		return wire.AppendHave(b, c.local, wire.Have{Start: start, Length: length, Bitfield: code, HasBitfield: true})
 	})
-	return buf, nil
+	return buf, time.Duration(len(buf)/1024)*workLook + time.Duration(len(code))*workShow, nil
 }

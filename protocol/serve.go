@@ -176,12 +176,12 @@ func (sv *server) do(list []job, i int) bool {
 		if !sv.flush() || !sv.s.out.awaitRoom() {
 			return false
 		}
-		var err error
-		if sv.bits, err = c.showMap(j.index, j.n, sv.bits); err != nil {
+		bits, cost, err := c.showMap(j.index, j.n, sv.bits)
+		if sv.bits = bits; err != nil {
 			sv.s.fail(err)
 			return false
 		}
-		return true
+		return sv.s.shown(cost)
 	case jobBytes:
 		if j.n == c.lastBytes {
 			return true // as hypercore 6: the same question again has no answer

@@ -73,8 +73,8 @@ type StreamStats struct {
 	Age               time.Duration
 	Opened            bool // the remote's handshake has come
 	Ended             bool
-	// Throttled is for how long in all the stream was not read, because its
-	// messages asked for more work than one remote may.
+	// Throttled is for how long in all the stream was not read, or not answered,
+	// because its messages asked for more work than one remote may.
 	Throttled time.Duration
 }
 

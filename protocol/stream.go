@@ -31,6 +31,8 @@ type Stream struct {
 	out   outbox
 	jobs  jobs
 	mem   ledger
+	spent bucket // by its messages
+	part  bucket // and out of its part of what all streams may spend
 	inbox chan *batch
 	r     *wire.Reader
 	w     *wire.Writer
@@ -39,12 +41,14 @@ type Stream struct {
 	byNumber []*channel // by the remote's channel numbers
 	filling  *batch
 	owed     time.Duration // work not charged yet
-	spent    bucket
-	counted  *wire.Slab // in the weight of a batch already
-	firstIn  bool       // the remote's first Feed has come
+	counted  *wire.Slab    // in the weight of a batch already
+	firstIn  bool          // the remote's first Feed has come
 
 	// of the serving goroutine
 	marked marked
+
+	// guarded by e.crowd.mu
+	period int // of the last charge
 
 	// of the ticking goroutine
 	heard    uint64 // bytes received at heardAt
@@ -54,7 +58,7 @@ type Stream struct {
 	born       time.Time      // constant
 	pending    atomic.Int64   // bytes in inbox
 	late       atomic.Int64   // work that was found after its message was charged
-	throttled  atomic.Int64   // nanoseconds it was not read because of its messages
+	throttled  atomic.Int64   // nanoseconds it was not read, or not answered, because of its messages
 	maps       atomic.Int64   // what the have-maps of the remote may take
 	resets     atomic.Int32   // channels opened anew after a proof did not add up
 	remoteLive atomic.Bool    // the remote's Handshake said live

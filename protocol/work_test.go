@@ -1,11 +1,14 @@
 package protocol_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/feed/merkle"
 	"github.com/go-hypercore/hypercore/internal/bubble"
 	"github.com/go-hypercore/hypercore/protocol"
 	"github.com/go-hypercore/hypercore/protocol/wire"
@@ -106,4 +109,81 @@ func TestFloodsShareCores(t *testing.T) {
 			t.Errorf("%v of work took %v", all, took)
 		}
 	})
+}
+
+// signedLength is a clone, at b, of a feed of n blocks, a power of two, of which only the first is here.
+func signedLength(t *testing.T, b *side, n uint64) *feed.Feed {
+	sk := seedKey(91)
+	value := []byte("x")
+	cur := merkle.Leaf(0, value)
+	var nodes []merkle.Node
+	for cur.Index < n-1 {
+		sib := merkle.Node{Index: merkle.Sibling(cur.Index), Size: 1}
+		nodes = append(nodes, sib)
+		cur, _ = merkle.Join(cur, sib)
+	}
+	acc, _ := merkle.NewAccumulator([]merkle.Node{cur})
+	h := acc.TreeHash()
+	f := b.clone(feed.Key(sk.Public().(ed25519.PublicKey)), true)
+	if _, err := f.Apply(ctx, []feed.Proof{{Value: value, Nodes: nodes, Signature: ed25519.Sign(sk, h[:])}}); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestFloodsLeaveOthersAlone: beside many remotes that flood together, one that stays below its
+// part of the cores does not wait for what they owe.
+func TestFloodsLeaveOthersAlone(t *testing.T) {
+	ragged := make([]byte, 131072)
+	for i := range ragged {
+		ragged[i] = 0xaa
+	}
+	for _, c := range []struct {
+		name string
+		msg  []byte
+	}{
+		{"maps", bitfield(0, wire.EncodeRLE([]byte{}, ragged))},
+		{"questions for maps", bytes.Repeat(wire.AppendWant(nil, 0, wire.Want{}), 100)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				b := newSide(t, "b")
+				key := signedLength(t, b, 1<<21).Key()
+				quiet := b.clone(feed.Key(nonce2key([]byte{9})), true)
+				var evil []*raw
+				for range 40 {
+					x := dial(t, b, "x", protocol.StreamOptions{})
+					go x.discard()
+					x.hello(key)
+					go x.repeat(200, func(b []byte, _ uint64) []byte { return append(b, c.msg...) })
+					evil = append(evil, x)
+				}
+				time.Sleep(150 * time.Millisecond)
+				x := dial(t, b, "honest", protocol.StreamOptions{})
+				x.hello(quiet.Key())
+				start := time.Now()
+				for range 5 {
+					for i := range uint64(100) {
+						x.send(wire.AppendHave(nil, 0, wire.Have{Start: i, Length: 1}))
+					}
+					x.send(wire.AppendRequest(nil, 0, wire.Request{Index: 5}))
+					x.next(wire.TypeNoData)
+					time.Sleep(20 * time.Millisecond)
+				}
+				if took, st := time.Since(start), x.s.Stats(); took > 105*time.Millisecond || st.Throttled > 0 {
+					t.Errorf("an honest remote took %v, throttled %v", took, st.Throttled)
+				}
+				throttled := time.Duration(0)
+				for _, x := range append(evil, x) {
+					throttled += x.s.Stats().Throttled
+					x.s.Close()
+					x.conn.Close()
+					<-x.done
+				}
+				if throttled < 2*time.Second {
+					t.Errorf("the others were throttled for %v together", throttled)
+				}
+			})
+		})
+	}
 }
