@@ -28,6 +28,20 @@ func Debug(e *Engine, dk [32]byte) string {
 	return out
 }
 
+// Announced is the map of the only remote of a feed, n bytes of it.
+func Announced(e *Engine, dk [32]byte, n int) []byte {
+	sw := e.swarm(dk)
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	bits := make([]byte, n)
+	for i := range uint64(8 * n) {
+		if sw.channels[0].peer.Has(i) {
+			bits[i/8] |= 0x80 >> (i % 8)
+		}
+	}
+	return bits
+}
+
 // Maps is what the maps of a stream's remote cost.
 func Maps(s *Stream) int64 { return s.maps.Load() }
 

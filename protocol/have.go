@@ -136,7 +136,7 @@ func (c *channel) onHave(body []byte) error {
 			if r := &c.regions[i]; r.n*regionBlocks == m.Start && m.Length == regionBlocks && !r.answered {
 				r.answered = true
 				c.unwanted--
-				if r.n == 0 && c.noWant > 0 {
+				if r.n == 0 && c.noWant > 0 && c.peer != nil {
 					c.peer.SetRTT(sw.now() - c.noWant)
 					c.noWant = 0
 				}
@@ -183,6 +183,7 @@ const (
 	// pageBlocks is how many blocks a page of a map has, see package bitfield. A
 	// page that is all ones or zeros takes no memory, another one pageCost.
 	pageBlocks = 8192
+	pageBytes  = pageBlocks / 8
 	pageCost   = 1280
 )
 
@@ -225,47 +226,6 @@ func (c *channel) credit(bytes int) {
 func (c *channel) refund(r *region) {
 	c.credit(r.cost)
 	r.cost = 0
-}
-
-// setBits replaces the remote's map from start on, length blocks, by a run-length
-// coded bitfield. Its cost is that of the code. sw.mu held.
-func (c *channel) setBits(start, length uint64, code []byte) error {
-	at := start
-	c.eachRegion(start, start+length, func(r *region, a, b uint64) {
-		if b-a == regionBlocks {
-			c.refund(r)
-		}
-	})
-	runs := wire.NewRuns(code, int(length/8))
-	for runs.Next() {
-		r := runs.Run()
-		end := at + 8*uint64(r.Len)
-		c.eachRegion(at, end, func(reg *region, a, b uint64) {
-			switch {
-			case r.Literal != nil:
-				if c.pay(reg, int(b-a)/8+pageCost) {
-					c.peer.HaveBits(a, r.Literal[(a-at)/8:(b-at)/8])
-				} else {
-					c.peer.Forget(a, b) // what was there is paid for no longer
-				}
-			case r.Fill != 0:
-				if c.pay(reg, pageCost) {
-					c.peer.Have(a, b)
-				} else {
-					c.peer.Forget(a, b)
-				}
-			default:
-				c.peer.Forget(a, b)
-			}
-		})
-		at = end
-	}
-	if err := runs.Err(); err != nil {
-		return err
-	}
-	c.eachRegion(at, start+length, func(_ *region, a, b uint64) { c.peer.Forget(a, b) })
-	c.setLength(c.peer.Announced())
-	return nil
 }
 
 // onUnhave takes back what was announced. Requests for it will not be answered.

@@ -43,6 +43,7 @@ const (
 	workCancel  = 4 * time.Microsecond // it looks at up to cancelReach requests
 	workMap     = 20 * time.Microsecond
 	workMapByte = 11 * time.Nanosecond  // of the code of a map
+	workNote    = 2 * time.Microsecond  // of a page of a map that short runs make up
 	workPage    = 20 * time.Nanosecond  // of a range that is announced or taken back
 	workLook    = 500 * time.Nanosecond // at a kilobyte of our map, to show it
 	workShow    = 12 * time.Nanosecond  // of a byte of its code: it depends on what is here
@@ -165,7 +166,7 @@ func (s *Stream) work(cost time.Duration) bool {
 	if s.owed += cost; s.owed < workStep {
 		return true
 	}
-	wait := s.charge(s.owed + time.Duration(s.late.Swap(0)))
+	wait := s.charge(s.owed + time.Duration(s.late.Swap(0)) + time.Duration(s.noted.Swap(0))*workNote)
 	s.owed = 0
 	return wait == 0 || s.flush() && s.rest(min(wait, workWait))
 }

@@ -23,6 +23,7 @@ func TestFloodsAreThrottled(t *testing.T) {
 		ragged[i] = 0xaa
 	}
 	code := wire.EncodeRLE([]byte{}, ragged)
+	runs := bytes.Repeat([]byte{0xfd, 0x1f, 7}, 128) // 1023 bytes 00, one ff
 	for _, c := range []struct {
 		name string
 		n    int
@@ -31,6 +32,7 @@ func TestFloodsAreThrottled(t *testing.T) {
 		least, most time.Duration
 	}{
 		{"maps of 128 KiB", 2000, func(b []byte, _ uint64) []byte { return append(b, bitfield(0, code)...) }, 4 * time.Second, 8 * time.Second},
+		{"maps with a run in each page", 500, func(b []byte, _ uint64) []byte { return append(b, bitfield(0, runs)...) }, 40 * time.Millisecond, 400 * time.Millisecond},
 		{"announcements", 2_000_000, func(b []byte, i uint64) []byte { return wire.AppendHave(b, 0, wire.Have{Start: i % 50, Length: 1}) }, 6 * time.Second, 12 * time.Second},
 		{"ranges", 200_000, func(b []byte, i uint64) []byte { return wire.AppendUnhave(b, 0, wire.Unhave{Length: 1 << 40}) }, 10 * time.Second, 60 * time.Second},
 		{"openings", 100_000, func(b []byte, i uint64) []byte {

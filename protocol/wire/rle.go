@@ -99,6 +99,20 @@ type Run struct {
 	Fill    byte   // 00 or ff
 }
 
+// Append appends the bytes of the run to dst.
+func (r Run) Append(dst []byte) []byte {
+	if r.Literal != nil {
+		return append(dst, r.Literal...)
+	}
+	if r.Len == 1 {
+		return append(dst, r.Fill)
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, r.Len)[:at+r.Len]
+	fill(dst[at:], r.Fill)
+	return dst
+}
+
 // Runs walks over a run-length coded bitfield without decoding it, so that its cost is that of the
 // code and not that of the bits:
 //
@@ -158,14 +172,7 @@ func DecodeRLE(dst, src []byte, max int) ([]byte, error) {
 	out := dst
 	r := NewRuns(src, max)
 	for r.Next() {
-		run := r.Run()
-		if run.Literal != nil {
-			out = append(out, run.Literal...)
-			continue
-		}
-		at := len(out)
-		out = slices.Grow(out, run.Len)[:at+run.Len]
-		fill(out[at:], run.Fill)
+		out = r.run.Append(out)
 	}
 	if r.Err() != nil {
 		return dst, r.Err()
