@@ -67,6 +67,9 @@ func somebody(t *testing.T) peer.ID {
 // or in all of them, and all of them gone, is tried all the same.
 func TestNewcomerAmongTheGone(t *testing.T) {
 	for name, topics := range map[string]int{"one topic": 1, "many topics": 17} {
+		if topics > 1 && testing.Short() {
+			continue // it dials thousands, which takes the race detector a minute
+		}
 		t.Run(name, func(t *testing.T) {
 			w := start(t, node.Config{})
 			f := writer(t, w, 3)

@@ -71,7 +71,10 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 	if ref.Dir == "" {
 		return &control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}
 	}
-	fo := guarded(h, ref.Dir, feed.Options{MustExist: true, Sparse: true})
+	fo, err := guardedWriter(h, ref.Dir, feed.Options{MustExist: true, Sparse: true})
+	if err != nil {
+		return err
+	}
 	if o.force {
 		f, err := feed.Open(ctx, store.Dir(ref.Dir), fo)
 		if err != nil {
