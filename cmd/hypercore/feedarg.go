@@ -72,7 +72,7 @@ func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Opti
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
-		fo, err := guardedWriter(h, ref.Dir, o)
+		fo, err := guarded(h, ref.Dir, o)
 		if err != nil && command == "append" {
 			return nil, ref, err
 		}

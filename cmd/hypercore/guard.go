@@ -23,15 +23,9 @@ const noIdentity = "a home without an identity"
 
 // guarded adds to the options of a feed what the home knows of it: who writes
 // here, and the length that was announced, so that a restored or copied directory
-// does not go on. It is for those who read; see guardedWriter.
-func guarded(h *control.Home, dir string, o feed.Options) feed.Options {
-	o, _ = guardedWriter(h, dir, o)
-	return o
-}
-
-// guardedWriter is guarded for those who append. Its error is that the home cannot
-// say who writes here; the options can still be used to read.
-func guardedWriter(h *control.Home, dir string, o feed.Options) (feed.Options, error) {
+// does not go on. Its error is that the home cannot say who writes here; with the
+// options the feed can still be read.
+func guarded(h *control.Home, dir string, o feed.Options) (feed.Options, error) {
 	if _, err := os.Stat(filepath.Join(dir, "secret_key")); err != nil || o.ReadOnly {
 		return o, nil // not a writer's
 	}

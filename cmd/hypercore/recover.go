@@ -71,7 +71,7 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 	if ref.Dir == "" {
 		return &control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}
 	}
-	fo, err := guardedWriter(h, ref.Dir, feed.Options{MustExist: true, Sparse: true})
+	fo, err := guarded(h, ref.Dir, feed.Options{MustExist: true, Sparse: true})
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by fun
 			err = fmt.Errorf("%s: %w", dir, feed.ErrLocked)
 		} else {
 			var fo feed.Options
-			if fo, err = guardedWriter(r.home, dir, o); err == nil {
+			if fo, err = guarded(r.home, dir, o); err == nil {
 				f, err = by(ctx, store.Dir(dir), fo)
 			}
 		}
