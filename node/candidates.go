@@ -71,8 +71,8 @@ const enoughFailed = 16
 
 // worst returns one of the peers that pass which has failed more often than others,
 // and first of all never lasted; nil if none has failed. A stream that is of no use is a
-// failure. One that is being dialled or
-// was good not long ago is not among them. p.mu is held.
+// failure. One that is being dialled or was good not long ago is not among them. p.mu is
+// held.
 func (p *peers) worst(pass func(*peerState) bool) (worst *peerState) {
 	now := time.Now()
 	compared := 0

@@ -111,11 +111,11 @@ func (hs *hosting) noMoreDials() {
 	}
 }
 
-// hangUp ends all connections of a host that is about to be closed. A listener that
+// disconnect ends all connections of a host that is about to be closed. A listener that
 // ends while there are any makes libp2p tell the other side that this host has no
 // address any more, and they forget those that they had, also where a server of the
 // DHT holds records of this host, which outlast it.
-func hangUp(h host.Host) {
+func disconnect(h host.Host) {
 	var wg sync.WaitGroup
 	for _, c := range h.Network().Conns() {
 		wg.Go(func() { c.Close() })

@@ -375,7 +375,7 @@ func (n *Node) release() error {
 		}
 	}
 	if n.hosting != nil && n.hosting.ours {
-		hangUp(n.host)
+		disconnect(n.host)
 		errs = append(errs, n.host.Close())
 	}
 	if n.store != nil {

@@ -146,10 +146,6 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// errAbsent tells that a peer ended the stream before it opened a feed, as those do
-// that do not have the one this node has opened.
-var errAbsent = errors.New("node: peer does not open the feed")
-
 // DialTCP replicates the feed of key with a peer that speaks npm hypercore's
 // protocol at addr, HOST:PORT, and dials again when the connection is lost.
 // The feed must be open in the node. It returns when ctx ends, with its
@@ -214,7 +210,7 @@ func (n *Node) dialTCP(ctx context.Context, st *tcpCall, o TCPOptions) error {
 		return func() bool { opened = s.Stats().Opened; return true }
 	})
 	if err == nil && !opened && !o.Ends {
-		return errAbsent
+		return errNoFeed
 	}
 	return err
 }

@@ -32,8 +32,9 @@ const (
 	firstLook, lastLook = 100 * time.Millisecond, time.Second
 )
 
-// errNoFeed tells that a peer was let go for others.
-var errNoFeed = errors.New("node: peer does not open the feed, and others wait")
+// errNoFeed tells that a peer does not open the feed: it was let go for others, or, over
+// TCP, ended the stream, as those do that do not have the one this node has opened.
+var errNoFeed = errors.New("node: peer does not open the feed")
 
 // standing is how much a connected peer counts in a topic.
 type standing int

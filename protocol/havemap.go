@@ -65,7 +65,7 @@ func (c *channel) readMap(start, length uint64, code []byte) (at uint64, err err
 		c.note(at-8*uint64(len(page)), wire.Run{Len: len(page), Literal: page})
 		pages++
 	}
-	c.s.noted.Add(int64(pages))
+	c.s.late.Add(int64(pages) * int64(workNote))
 	return at, runs.Err()
 }
 

@@ -59,7 +59,6 @@ type Stream struct {
 	pending    atomic.Int64   // bytes in inbox
 	late       atomic.Int64   // work that was found after its message was charged
 	throttled  atomic.Int64   // nanoseconds it was not read, or not answered, because of its messages
-	noted      atomic.Int64   // pages of its have-maps, not charged yet
 	maps       atomic.Int64   // what the have-maps of the remote may take
 	resets     atomic.Int32   // channels opened anew after a proof did not add up
 	remoteLive atomic.Bool    // the remote's Handshake said live

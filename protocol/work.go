@@ -166,7 +166,7 @@ func (s *Stream) work(cost time.Duration) bool {
 	if s.owed += cost; s.owed < workStep {
 		return true
 	}
-	wait := s.charge(s.owed + time.Duration(s.late.Swap(0)) + time.Duration(s.noted.Swap(0))*workNote)
+	wait := s.charge(s.owed + time.Duration(s.late.Swap(0)))
 	s.owed = 0
 	return wait == 0 || s.flush() && s.rest(min(wait, workWait))
 }

@@ -40,7 +40,7 @@ func (h *hypercoreSide) LiveJoin(ctx context.Context, r *request) error {
 func (h *hypercoreSide) LiveWrite(ctx context.Context, r *request) error {
 	start := time.Now()
 	for i := range r.Data.Count {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(r.Rate))))
+		r.pace(start, i)
 		if _, err := h.feeds[0].Append(ctx, stamp(r.Data.Block)); err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func (l *limit) LiveWrite(ctx context.Context, r *request) error {
 	defer s.Close()
 	start := time.Now()
 	for i := range r.Data.Count {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(r.Rate))))
+		r.pace(start, i)
 		b := stamp(r.Data.Block)
 		h := blake2b.Sum256(b)
 		b = append(b, ed25519.Sign(l.live.key, h[:])...)

@@ -35,6 +35,11 @@ func (r *request) deadline() time.Time {
 	return time.Now().Add(time.Duration(r.Limit * float64(time.Second)))
 }
 
+// pace sleeps until block i is to be appended, Rate of them a second since start.
+func (r *request) pace(start time.Time, i int) {
+	time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(r.Rate))))
+}
+
 // option is a number among the options, or def.
 func (r *request) option(name string, def int) int {
 	if n, err := strconv.Atoi(r.Options[name]); err == nil {

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -45,14 +42,14 @@ func newCreate(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			switch {
+			switch half := halfMade(c.Context(), ref.Dir); {
 			case !control.IsFeedDir(ref.Dir):
-			case halfMade(ref.Dir) && hasSecretKey(ref.Dir):
+			case half && hasSecretKey(ref.Dir):
 				// A key pair that was made a moment ago, or what is left of a feed:
 				// one that begins again from nothing would fork.
 				return hint(fmt.Errorf("%s holds the secret key of a feed and no feed", ref.Dir),
 					"restore its other files from a backup; if nothing was ever appended with it, remove the directory")
-			case !halfMade(ref.Dir):
+			case !half:
 				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "hypercore info %s", args[0])
 			}
 			id, err := h.Identity()
@@ -84,23 +81,10 @@ func newCreate(a *app) *cobra.Command {
 
 // halfMade tells whether dir holds what a create leaves that was ended before it had
 // made the key: files of a feed, none of which says anything.
-func halfMade(dir string) bool {
-	if b, err := os.ReadFile(filepath.Join(dir, "key")); err == nil && len(b) >= feedKeySize && !allZero(b[feedKeySize/2:]) || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false
+func halfMade(ctx context.Context, dir string) bool {
+	f, err := feed.Open(ctx, store.Dir(dir), feed.Options{ReadOnly: true})
+	if err == nil {
+		f.Close()
 	}
-	for name, header := range map[string]int64{"bitfield": headerSize, "tree": headerSize, "signatures": headerSize, "data": 0, "journal": 0} {
-		if fi, err := os.Stat(filepath.Join(dir, name)); err == nil && fi.Size() > header || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false
-		}
-	}
-	return control.IsFeedDir(dir)
+	return errors.Is(err, feed.ErrNotFound) && control.IsFeedDir(dir)
 }
-
-// The beginning of the files of a feed, and the key.
-const (
-	headerSize  = 32
-	feedKeySize = len(feed.Key{})
-)
-
-// allZero tells whether nothing was written where there is room.
-func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

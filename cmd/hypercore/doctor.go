@@ -75,7 +75,7 @@ func (a *app) doctor(c *cobra.Command, arg string, timeout time.Duration, nf *ne
 	if err != nil {
 		return err
 	}
-	p, err := a.patient(h, arg)
+	p, err := a.patient(ctx, h, arg)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *app) doctor(c *cobra.Command, arg string, timeout time.Duration, nf *ne
 
 // patient finds out what FEED is. Its directory is not opened: a node may
 // have it.
-func (a *app) patient(h *control.Home, arg string) (p patient, err error) {
+func (a *app) patient(ctx context.Context, h *control.Home, arg string) (p patient, err error) {
 	if arg == "" {
 		return p, nil
 	}
@@ -104,7 +104,7 @@ func (a *app) patient(h *control.Home, arg string) (p patient, err error) {
 	}
 	p = patient{arg: arg, key: ref.Key, dir: ref.Dir}
 	if p.key.IsZero() {
-		if p.key, err = keyIn(ref.Dir); err != nil && halfMade(ref.Dir) {
+		if p.key, err = keyIn(ref.Dir); err != nil && halfMade(ctx, ref.Dir) {
 			err = fmt.Errorf("%w: %s", feed.ErrNotFound, ref.Dir)
 		}
 	}

@@ -165,26 +165,6 @@ func (k *killing) killSeeder(round int) {
 	seed.kill()
 }
 
-// report is what verify says.
-type report struct {
-	Length, Present, Missing, Invalid uint64
-	Signature, SHA256                 string
-	Problems                          []string
-}
-
-func (k *killing) verify(home, feed string) report {
-	k.t.Helper()
-	var r report
-	out := k.run(home, nil, "verify", feed, "--json")
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		k.t.Fatalf("verify: %v: %s", err, out)
-	}
-	if r.Invalid > 0 || len(r.Problems) > 0 || r.Signature != "valid" && r.Length > 0 {
-		k.fail("verify %s of %s: %s", feed, home, out)
-	}
-	return r
-}
-
 func (k *killing) fail(format string, args ...any) {
 	k.t.Helper()
 	k.bad++
@@ -202,7 +182,7 @@ func (k *killing) check(round int) {
 	before := k.length
 	w := k.verify("writer", "log")
 	k.length = w.Length
-	k.followed = k.info("follower", "./copy")
+	k.followed = k.info("follower", "./copy").Length
 	if w.Length < k.acked || w.Length < k.followed || w.Length < before || w.Present != w.Length {
 		k.fail("round %d: the writer has %d of %d blocks; it had %d, %d were acknowledged, the follower knows of %d", round, w.Present, w.Length, before, k.acked, k.followed)
 	}
@@ -215,16 +195,6 @@ func (k *killing) check(round int) {
 		k.fail("round %d: the clone has %d blocks of %d, it had %d; the writer has %d", round, c.Present, c.Length, k.cloned, w.Length)
 	}
 	k.cloned = c.Present
-}
-
-// info returns the length that a feed has.
-func (k *killing) info(home, feed string) uint64 {
-	k.t.Helper()
-	var r struct{ Length uint64 }
-	if err := json.Unmarshal([]byte(k.run(home, nil, "info", feed, "--json")), &r); err != nil {
-		k.t.Fatal(err)
-	}
-	return r.Length
 }
 
 // finish lets everybody get everything.

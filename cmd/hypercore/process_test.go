@@ -108,3 +108,35 @@ func (p *process) event(name string) event {
 		}
 	}
 }
+
+// report is what verify says.
+type report struct {
+	Length, Present, Missing, Invalid uint64
+	Signature, SHA256                 string
+	Problems                          []string
+}
+
+// verify has a feed of a user verified, in which nothing may be wrong.
+func (w *world) verify(home, feed string) report {
+	w.t.Helper()
+	var r report
+	out := w.run(home, nil, "verify", feed, "--json")
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		w.t.Fatalf("verify: %v: %s", err, out)
+	}
+	if r.Invalid > 0 || len(r.Problems) > 0 || r.Signature != "valid" && r.Length > 0 {
+		w.t.Fatalf("verify %s of %s: %s", feed, home, out)
+	}
+	return r
+}
+
+// feedSize is what info says of a feed.
+type feedSize struct{ Length, Downloaded uint64 }
+
+func (w *world) info(home, feed string) (s feedSize) {
+	w.t.Helper()
+	if err := json.Unmarshal([]byte(w.run(home, nil, "info", feed, "--json")), &s); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}

@@ -104,7 +104,7 @@ func (k *soak) visit() {
 	switch k.rng.IntN(5) {
 	case 0:
 		k.run(who, nil, clone...)
-		if v := k.verify(who); v.Length < k.length || v.Missing > 0 {
+		if v := k.verify(who, "./copy"); v.Length < k.length || v.Missing > 0 {
 			k.t.Fatalf("a clone has %d of %d blocks, the feed had %d", v.Present, v.Length, k.length)
 		}
 	case 1:
@@ -121,20 +121,6 @@ func (k *soak) visit() {
 		c.Stdout, c.Stderr = io.Discard, io.Discard
 		c.Run() // its exit code is the state of the network
 	}
-}
-
-func (k *soak) verify(home string) report {
-	k.t.Helper()
-	feed := "./copy"
-	if home == "writer" {
-		feed = "log"
-	}
-	var r report
-	out := k.run(home, nil, "verify", feed, "--json")
-	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Invalid > 0 || len(r.Problems) > 0 || r.Signature != "valid" {
-		k.t.Fatalf("verify of %s: %v: %s", home, err, out)
-	}
-	return r
 }
 
 // look notes what the processes have.
@@ -186,10 +172,7 @@ func (k *soak) finish() {
 	k.t.Helper()
 	k.run("writer", strings.NewReader("the end\n"), "append", "log", "--lines")
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		var r struct{ Length, Downloaded uint64 }
-		if err := json.Unmarshal([]byte(k.run("follower", nil, "info", "./copy", "--json")), &r); err != nil {
-			k.t.Fatal(err)
-		}
+		r := k.info("follower", "./copy")
 		if r.Length == k.length+1 && r.Downloaded == r.Length {
 			break
 		}
@@ -212,8 +195,8 @@ func (k *soak) finish() {
 	for _, name := range slices.Backward(k.names) {
 		k.goroutines(name)
 	}
-	k.verify("writer")
-	k.verify("follower")
+	k.verify("writer", "log")
+	k.verify("follower", "./copy")
 }
 
 // middle is the median of each figure.
