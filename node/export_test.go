@@ -115,3 +115,26 @@ func Remembered(n *Node) int {
 	defer n.peers.mu.Unlock()
 	return len(n.peers.m)
 }
+
+// Proven is how many connected peers have proven that they have the feed of a join.
+func Proven(j *Join) int {
+	has, _ := j.t.counts()
+	return has
+}
+
+// PunchAddrs is what a peer is told to punch a hole to, of what libp2p knows of a host
+// that listens on some addresses, and what others saw of it.
+func PunchAddrs(known, listen []string, seen ...Sighting) (out []string) {
+	var s netState
+	for _, o := range seen {
+		s.sight(conn(o.Closed), ma.StringCast(o.Local), ma.StringCast(o.Observer), ma.StringCast(o.External))
+	}
+	return texts(completed(multiaddrs(known), multiaddrs(listen), s.seen))
+}
+
+func multiaddrs(texts []string) (out []ma.Multiaddr) {
+	for _, t := range texts {
+		out = append(out, ma.StringCast(t))
+	}
+	return out
+}

@@ -63,6 +63,7 @@ type hosting struct {
 	punched  punches
 	started  atomic.Bool                         // host is set; for what libp2p calls early
 	disc     atomic.Pointer[discovery.Discovery] // set once discovery runs; relays are found there
+	node     atomic.Pointer[Node]                // set once it learns what peers see of the host
 }
 
 // newHost makes the node's host, or wraps the application's.
@@ -186,7 +187,7 @@ func (hs *hosting) options(cfg Config, key crypto.PrivKey, listen []ma.Multiaddr
 		}
 	}
 	hs.punches = true
-	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched), holepunch.DirectDialTimeout(punchTimeout), holepunch.WithAddrFilter(counterparts{hs})))
+	opts = append(opts, libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(&hs.punched), holepunch.DirectDialTimeout(punchTimeout), holepunch.WithAddrFilter(holes{hs})))
 	if cfg.PortMap == On || cfg.PortMap == Auto && !attached().public4 {
 		opts = append(opts, libp2p.NATManager(hs.mapPorts))
 	}

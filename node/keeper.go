@@ -113,10 +113,12 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 	case !st.wanted():
 		return nothing, 0
 	case st.link != nil && st.link.initiator && st.link.relayed:
-		if left := repunchAfter(st.link.raw.Conn(), st.punches) - now.Sub(st.link.opened); left > 0 {
-			return rest, left
+		left := repunchAfter(st.link.raw.Conn(), st.punches) - now.Sub(st.link.opened)
+		if left <= 0 {
+			return repunch, 0
 		}
-		return repunch, 0
+		do, wait := p.observe(st, now)
+		return do, min(wait, left)
 	case st.link != nil:
 		return p.observe(st, now)
 	case p.n.rules.blocks(st.id, nil):
@@ -281,7 +283,17 @@ func (p *peers) repunch(st *peerState) {
 	st.punches++
 	p.mu.Unlock()
 	if l != nil && l.relayed {
-		_ = l.raw.Conn().Close()
+		p.leaveRelay(st.id, time.Now())
+	}
+}
+
+// leaveRelay closes the relayed connections with a peer that were there at a time. All
+// of them: as long as there is one, no other is made, and no hole punched.
+func (p *peers) leaveRelay(id peer.ID, then time.Time) {
+	for _, c := range p.n.host.Network().ConnsToPeer(id) {
+		if isRelayed(c.RemoteMultiaddr()) && !c.Stat().Opened.After(then) {
+			_ = c.Close()
+		}
 	}
 }
 

@@ -137,6 +137,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.notes = n.peers.notifiee()
 	n.host.Network().Notify(n.notes)
 	n.wg.Go(func() { n.watchHost(sub) })
+	n.hosting.node.Store(n)
 	n.wg.Go(n.tidy)
 	fixed := cfg.Peers
 	if n.hosting.loopback {

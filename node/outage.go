@@ -50,9 +50,9 @@ func (a *asking) begin(n *Node) {
 	})
 }
 
-// askAll closes the connections over which nobody answers. When most are
-// dead, it is this host's network that was gone: the peers are called back, for
-// they may wait for this host to come to them.
+// askAll closes the connections over which nobody answers, and nothing else comes
+// meanwhile. When most are dead, it is this host's network that was gone: the peers are
+// called back, for they may wait for this host to come to them.
 func (n *Node) askAll() {
 	conns := slices.DeleteFunc(n.host.Network().Conns(), func(c network.Conn) bool { return isRelayed(c.RemoteMultiaddr()) })
 	dead := make([]atomic.Bool, len(conns))
@@ -64,7 +64,8 @@ func (n *Node) askAll() {
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(n.ctx, probeTimeout)
 			defer cancel()
-			dead[i].Store(pingOver(ctx, c) != nil)
+			began := time.Now()
+			dead[i].Store(pingOver(ctx, c) != nil && !n.peers.heard(c).After(began))
 		})
 	}
 	wg.Wait()
@@ -86,6 +87,16 @@ func (n *Node) askAll() {
 			_ = c.Close()
 		}
 	}
+}
+
+// heard returns when bytes came last on the stream with a peer, if that is over c.
+func (p *peers) heard(c network.Conn) (at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st := p.m[c.RemotePeer()]; st != nil && st.link != nil && st.link.raw.Conn() == c {
+		at = st.link.heard()
+	}
+	return at
 }
 
 const (
@@ -116,9 +127,9 @@ func (p *peers) returned(c network.Conn) {
 	p.n.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(p.n.ctx, returnedTimeout)
 		defer cancel()
-		closed := false
+		closed, began := false, time.Now()
 		for _, o := range old {
-			if pingOver(ctx, o) != nil && p.n.ctx.Err() == nil {
+			if pingOver(ctx, o) != nil && p.n.ctx.Err() == nil && !p.heard(o).After(began) {
 				log.Debugw("peer has come back, its connection is dead", "peer", o.RemotePeer())
 				_ = o.Close()
 				closed = true

@@ -28,7 +28,8 @@ type netState struct {
 const maxSightings = 32
 
 // sighting is what one peer saw of this host: the address a connection came
-// from. Peers may lie, so it only informs.
+// from. Peers may lie: it informs, and is told to those who punch holes to this host,
+// as what libp2p has from one peer is.
 type sighting struct {
 	conn     interface{ IsClosed() bool }
 	udp      bool
@@ -68,6 +69,14 @@ func (s *netState) sight(conn interface{ IsClosed() bool }, local, remote, obser
 	if len(s.seen) < maxSightings {
 		s.seen = append(s.seen, sighting{conn: conn, udp: udp, local: l, observer: r, external: x})
 	}
+}
+
+// sightings returns what peers saw of this host over connections that are open, in
+// their order.
+func (n *Node) sightings() []sighting {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(n.net.seen), func(o sighting) bool { return o.conn.IsClosed() })
 }
 
 // endpoint is the IP address and port of a direct address.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +52,45 @@ func TestNATKind(t *testing.T) {
 		if got := node.KindOf(false, 4001, c.seen...); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+func TestPunchAddrs(t *testing.T) {
+	type s = node.Sighting
+	const tcp, quic, outside = "/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/8.8.1.7"
+	both := []string{tcp, tcp + "/ws", quic, quic + "/webtransport", "/ip6/::/tcp/4001", "/ip4/127.0.0.1/tcp/5001"}
+	home := s{Local: "/ip4/192.168.1.5/tcp/4001", Observer: "/ip4/9.9.9.1/tcp/1", External: outside + "/tcp/50000"}
+	for _, c := range []struct {
+		name   string
+		known  []string
+		listen []string
+		seen   []s
+		want   []string
+	}{
+		{"nothing", nil, both, nil, nil},
+		{"QUIC is known", []string{outside + "/udp/700/quic-v1", outside + "/udp/700/quic-v1/webtransport"}, both, nil,
+			[]string{outside + "/udp/700/quic-v1", outside + "/udp/700/quic-v1/webtransport", outside + "/tcp/4001"}},
+		{"both are known", []string{outside + "/udp/700/quic-v1", outside + "/tcp/800"}, both, []s{home},
+			[]string{outside + "/udp/700/quic-v1", outside + "/tcp/800"}},
+		{"seen over TCP only", nil, both, []s{home}, []string{outside + "/tcp/50000", outside + "/udp/4001/quic-v1"}},
+		{"seen over TCP, QUIC known", []string{outside + "/udp/700/quic-v1"}, both, []s{home}, []string{outside + "/udp/700/quic-v1", outside + "/tcp/50000"}},
+		{"the port that was seen last", nil, []string{tcp}, []s{home, {home.Local, "/ip4/9.9.9.2/tcp/1", outside + "/tcp/50001", false}}, []string{outside + "/tcp/50001"}},
+		{"from another port than is listened on", nil, both, []s{{"/ip4/192.168.1.5/tcp/33333", home.Observer, outside + "/tcp/33333", false}},
+			[]string{outside + "/tcp/4001", outside + "/udp/4001/quic-v1"}},
+		{"TCP only", nil, []string{tcp}, []s{home}, []string{outside + "/tcp/50000"}},
+		{"private", nil, both, []s{{home.Local, "/ip4/10.1.1.1/tcp/1", "/ip4/10.1.1.2/tcp/4001", false}}, nil},
+		{"loopback only", nil, []string{"/ip4/127.0.0.1/tcp/5001"}, []s{home}, nil},
+	} {
+		if got := node.PunchAddrs(c.known, c.listen, c.seen...); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	var liars []s
+	for i := range 20 {
+		liars = append(liars, s{home.Local, fmt.Sprintf("/ip4/9.9.9.%d/tcp/1", i), fmt.Sprintf("/ip4/8.8.2.%d/tcp/1", i), false})
+	}
+	if got := node.PunchAddrs(nil, []string{tcp, quic}, liars...); len(got) != 8 {
+		t.Errorf("%d addresses are told: %s", len(got), got)
 	}
 }
 

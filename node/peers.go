@@ -324,6 +324,9 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 	if useless {
 		p.hangUp(st.id)
 	}
+	if !l.relayed && !hasDirect(p.n.host, st.id) {
+		p.leaveRelay(st.id, l.opened) // it has served to punch the hole that is closed now
+	}
 	if !closed {
 		p.n.emit(Event{Type: StreamClosed, Peer: st.id, Err: err})
 	}

@@ -2,16 +2,21 @@ package node_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
+	"github.com/go-hypercore/hypercore/store"
 )
 
 // Two peers meet on a relay, and their stream moves to the direct connection
@@ -68,4 +73,73 @@ func TestRelayThenDirect(t *testing.T) {
 	if s := r.Status(); s.Streams != 1 {
 		t.Errorf("%d streams", s.Streams)
 	}
+
+	// When that is over the relay is left, too: only for a new connection there would
+	// another hole be punched.
+	var relayed []network.Conn
+	for _, c := range r.Host().Network().ConnsToPeer(h.ID()) {
+		if c.Stat().Limited {
+			relayed = append(relayed, c)
+			continue
+		}
+		c.Close()
+	}
+	if len(relayed) != 1 {
+		t.Fatalf("%d relayed connections", len(relayed))
+	}
+	waitFor(t, "the relay to be left", relayed[0].IsClosed)
+}
+
+// routing finds one peer, once.
+type routing struct {
+	found peer.AddrInfo
+	done  atomic.Bool
+}
+
+func (*routing) Provide(context.Context, cid.Cid, bool) error { return nil }
+
+func (r *routing) FindProvidersAsync(context.Context, cid.Cid, int) <-chan peer.AddrInfo {
+	c := make(chan peer.AddrInfo, 1)
+	if r.done.CompareAndSwap(false, true) {
+		c <- r.found
+	}
+	close(c)
+	return c
+}
+
+// A peer that is reached through a relay counts in its topic once it has proven that it
+// has the feed.
+func TestProvenOnRelay(t *testing.T) {
+	t.Parallel()
+	relay := start(t, node.Config{Network: "none", Server: true})
+	circuit := info(relay).Addrs[0].Encapsulate(ma.StringCast("/p2p/" + relay.ID().String() + "/p2p-circuit"))
+	var hosts [2]host.Host
+	for i := range hosts {
+		h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.EnableRelay(),
+			libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return []ma.Multiaddr{circuit} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		hosts[i] = h
+	}
+	if err := hosts[0].Connect(t.Context(), info(relay)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Reserve(t.Context(), hosts[0], info(relay)); err != nil {
+		t.Fatal(err)
+	}
+	wf := writer(t, start(t, node.Config{Network: "none", Host: hosts[0]}), 1)
+
+	r := start(t, node.Config{Host: hosts[1], Routing: &routing{found: peer.AddrInfo{ID: hosts[0].ID(), Addrs: []ma.Multiaddr{circuit}}}})
+	rf, err := r.Open(t.Context(), store.Memory(), feed.Options{Key: wf.Key()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := share(t, r, rf, node.JoinOptions{Lookup: true})
+	wantBlock(t, rf, 0)
+	if c := hosts[1].Network().Connectedness(hosts[0].ID()); c != network.Limited {
+		t.Fatalf("connectedness %v", c)
+	}
+	waitFor(t, "the peer to be proven", func() bool { return node.Proven(j) == 1 })
 }
