@@ -16,7 +16,10 @@ import (
 // KeepNew is the tie-break rule.
 var KeepNew = keepNew
 
-const ContestWindow = contestWindow
+const (
+	ContestWindow = contestWindow
+	PunchRetry    = punchRetry
+)
 
 // TroubleOf is the kind of an error.
 var TroubleOf = troubleOf

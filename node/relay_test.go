@@ -87,7 +87,11 @@ func TestRelayThenDirect(t *testing.T) {
 	if len(relayed) != 1 {
 		t.Fatalf("%d relayed connections", len(relayed))
 	}
+	began := time.Now()
 	waitFor(t, "the relay to be left", relayed[0].IsClosed)
+	if after := time.Since(began); after > node.PunchRetry/2 {
+		t.Errorf("the relay was left after %v, when another punch was due anyway", after)
+	}
 }
 
 // routing finds one peer, once.
