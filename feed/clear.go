@@ -69,7 +69,8 @@ func (f *Feed) clearSome(ctx context.Context, start, end uint64) (next uint64, e
 	f.mu.Unlock()
 	f.dispatch()
 
-	if err := f.overOrClosing(written); err != nil {
+	// However long it takes, for the space would be lost.
+	if err := f.overOrClosing(context.WithoutCancel(ctx), written); err != nil {
 		return 0, err
 	}
 	for _, h := range holes {

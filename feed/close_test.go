@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -122,6 +123,40 @@ func TestCallsAfterClose(t *testing.T) {
 			if err := fn(); !errors.Is(err, feed.ErrClosed) {
 				t.Errorf("%s, %s: %v", name, call, err)
 			}
+		}
+	}
+}
+
+// TestCloseBesideFinalize: whoever finalizes a feed while it is closed does so or gets
+// ErrClosed, and neither waits for the other.
+func TestCloseBesideFinalize(t *testing.T) {
+	for i := range 300 {
+		st := store.Memory()
+		f := open(t, st, feed.Options{Static: true})
+		appendN(t, f, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		var finalized error
+		var wg sync.WaitGroup
+		wg.Go(func() { finalized = f.Finalize(ctx) })
+		wg.Go(func() {
+			for range i % 64 * 64 {
+				runtime.Gosched()
+			}
+			if err := f.Close(); err != nil {
+				t.Errorf("closing: %v", err)
+			}
+		})
+		wg.Wait()
+		cancel()
+		if finalized != nil && !errors.Is(finalized, feed.ErrClosed) {
+			t.Fatalf("finalizing, in round %d: %v", i, finalized)
+		}
+		f, err := feed.Open(t.Context(), st, feed.Options{})
+		if err == nil {
+			err = f.Close()
+		}
+		if (finalized == nil) != (err == nil) { // one that is not finalized has to be opened otherwise
+			t.Fatalf("finalizing, in round %d: %v; opened again: %v", i, finalized, err)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (f *Feed) Finalize(ctx context.Context) error {
 	}
 	f.wmu.Lock()
 	defer f.unlockWrites()
-	if err := f.Sync(ctx); err != nil {
+	if err := f.syncHolding(ctx); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -41,7 +41,7 @@ func (f *Feed) Finalize(ctx context.Context) error {
 	f.lengthened()
 	f.mu.Unlock()
 	f.dispatch()
-	return f.Sync(ctx)
+	return f.syncHolding(ctx)
 }
 
 func (f *Feed) writeKey(key Key) error {

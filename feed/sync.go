@@ -26,15 +26,31 @@ func (w *syncWait) over(ctx context.Context) error {
 	}
 }
 
-// overOrClosing waits as long as it takes, with wmu held. When the feed closes the
-// committer ends, and Close waits for wmu: then it is the caller who commits.
-func (f *Feed) overOrClosing(w *syncWait) error {
+// overOrClosing waits with wmu held. When the feed closes the committer ends, and
+// Close waits for wmu: then it is the caller who commits.
+func (f *Feed) overOrClosing(ctx context.Context, w *syncWait) error {
+	if w == nil {
+		return nil
+	}
 	select {
 	case err := <-w.done:
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-f.done:
 		return f.commit(false)
 	}
+}
+
+// syncHolding is Sync with wmu held; it also syncs a feed that is about to be closed.
+func (f *Feed) syncHolding(ctx context.Context) error {
+	if err := f.tryAgain(true); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	w := f.await(f.changes)
+	f.mu.Unlock()
+	return f.overOrClosing(ctx, w)
 }
 
 // release tells those whose changes are committed; with an error, all. mu held.
