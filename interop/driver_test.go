@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,15 +18,20 @@ import (
 // obj is the arguments or the answer of a command.
 type obj = map[string]any
 
-// driver is js/driver.mjs in a process, one for all tests: loading npm takes longer
-// than most cases. It is started when a test asks for it, and anew when it has
-// ended.
+// driver is js/driver.mjs in a process, one for all cases of a test and then for the
+// next: loading npm takes longer than most cases. It is started when a test asks for
+// it, and anew when it has ended.
 type driver struct {
 	mu   sync.Mutex // guards proc
 	proc *process
 }
 
-var shared driver
+// drivers are all there are, as many as tests run at a time.
+var drivers struct {
+	sync.Mutex
+	all, free []*driver
+	of        map[string]*driver // by the name of the test
+}
 
 // process is one run of the driver.
 type process struct {
@@ -58,17 +64,53 @@ var unavailable = sync.OnceValue(func() string {
 	return ""
 })
 
-// js returns the driver, running.
+// js returns the driver of a test, running. A test asks for it before its subtests do,
+// and until then may wait for others: most of the time of one is spent waiting. The
+// rows of a table that is to be written come in the order of the tests.
 func js(t *testing.T) *driver {
 	t.Helper()
+	name, _, sub := strings.Cut(t.Name(), "/")
+	if !sub && !*updateTable {
+		t.Parallel()
+	}
 	if why := unavailable(); why != "" {
 		if os.Getenv("INTEROP_REQUIRED") == "1" {
 			t.Fatalf("interop is required: %s", why)
 		}
 		t.Skipf("interop skipped: %s", why)
 	}
-	shared.revive(t)
-	return &shared
+	drivers.Lock()
+	d := drivers.of[name]
+	if d == nil {
+		d = takeDriver()
+		if drivers.of == nil {
+			drivers.of = map[string]*driver{}
+		}
+		drivers.of[name] = d
+	}
+	drivers.Unlock()
+	if !sub {
+		t.Cleanup(func() {
+			drivers.Lock()
+			defer drivers.Unlock()
+			delete(drivers.of, name)
+			drivers.free = append(drivers.free, d)
+		})
+	}
+	d.revive(t)
+	return d
+}
+
+// takeDriver returns one that no test has. drivers is locked.
+func takeDriver() *driver {
+	if n := len(drivers.free); n > 0 {
+		d := drivers.free[n-1]
+		drivers.free = drivers.free[:n-1]
+		return d
+	}
+	d := new(driver)
+	drivers.all = append(drivers.all, d)
+	return d
 }
 
 // revive starts the driver unless it runs.

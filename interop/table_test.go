@@ -116,7 +116,9 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	shared.end(errors.New("the tests are over"))
+	for _, d := range drivers.all {
+		d.end(errors.New("the tests are over"))
+	}
 	for _, dir := range removeLater {
 		os.RemoveAll(dir)
 	}
