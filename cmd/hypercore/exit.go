@@ -115,15 +115,21 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 		h = hintFor(err)
 	}
 	if code == exitUsage && h == "" {
-		h = "hypercore help"
-		if cmd.HasParent() {
-			h += " " + cmd.Name()
-		}
+		h = helpLine(cmd)
 	}
 	if h != "" {
 		a.warn("  → %s", h)
 	}
 	return code
+}
+
+// helpLine is the command line that explains how cmd is called.
+func helpLine(cmd *cobra.Command) string {
+	root, rest, _ := strings.Cut(cmd.CommandPath(), " ")
+	if rest == "" || rest == "help" {
+		return root + " help"
+	}
+	return root + " help " + rest
 }
 
 // readEnough reports that whoever reads our output has ended, as in cat FEED |

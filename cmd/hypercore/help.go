@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,84 @@ Flags:
 {{end}}{{if .HasParent}}{{if .Runnable}}
 And --home, --json, --quiet, as everywhere: hypercore help. Exit codes: hypercore help exit-codes
 {{end}}{{end}}`
+
+const helpHelp = `
+Say what a command does and how it is called, or explain a topic. hypercore help alone
+lists both.
+
+  hypercore help append
+  hypercore help peers block
+  hypercore help exit-codes`
+
+// newHelp is the help command. That of cobra takes a topic that does not exist for none.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND or TOPIC]",
+		Short:   "Say what a command does, or explain a topic",
+		Long:    text(helpHelp),
+		GroupID: groupOther,
+		RunE: func(c *cobra.Command, args []string) error {
+			about, err := helpAbout(c.Root(), args)
+			if err != nil {
+				return err
+			}
+			about.InitDefaultHelpFlag() // so that it is shown
+			return about.Help()
+		},
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			about, err := helpAbout(c.Root(), args)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return names(about), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
+// helpAbout is the command or topic with the names in path, one below the other.
+func helpAbout(c *cobra.Command, path []string) (*cobra.Command, error) {
+	for _, name := range path {
+		i := slices.IndexFunc(c.Commands(), func(sub *cobra.Command) bool { return sub.Name() == name })
+		if i < 0 {
+			what := "about"
+			if c.HasParent() {
+				what = "below " + c.CommandPath() + " about"
+			}
+			return nil, unknown(fmt.Sprintf("there is no help %s %q", what, name), near(c, name))
+		}
+		c = c.Commands()[i]
+	}
+	return c, nil
+}
+
+// unknown is the usage error about a name that means nothing, with those that look alike.
+func unknown(what string, near []string) error {
+	if len(near) > 0 {
+		what += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usagef("%s", what)
+}
+
+// names are those of the commands and topics below c.
+func names(c *cobra.Command) []string {
+	var out []string
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			out = append(out, sub.Name())
+		}
+	}
+	return out
+}
+
+// near lists the names below c that look like name. SuggestionsFor of c itself would
+// leave out topics, which are no commands to run.
+func near(c *cobra.Command, name string) []string {
+	all := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, n := range names(c) {
+		all.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
+	}
+	return all.SuggestionsFor(name)
+}
 
 // args checks the number of arguments: from min to max, or any more if max < 0.
 func args(min, max int) cobra.PositionalArgs {

@@ -91,10 +91,7 @@ func newRoot(a *app) *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				return usagef("there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
-			}
-			return usagef("there is no command %q", args[0])
+			return unknown(fmt.Sprintf("there is no command %q", args[0]), c.SuggestionsFor(args[0]))
 		},
 
 		SuggestionsMinimumDistance: 2,
@@ -114,7 +111,7 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupNet, Title: "Feeds on the network:"},
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
-	root.SetHelpCommandGroupID(groupOther)
+	root.SetHelpCommand(newHelp())
 	root.SetCompletionCommandGroupID(groupOther)
 	for _, c := range commands {
 		cmd := c.make(a)
