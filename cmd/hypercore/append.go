@@ -93,7 +93,7 @@ func (a *app) openInputs(files []string) (ins []input, closeAll func(), err erro
 		if err == nil {
 			ins = append(ins, input{name, f, sizeOf(f)})
 			if fi, serr := f.Stat(); serr == nil && fi.IsDir() {
-				err = hint(fmt.Errorf("%s is a directory", name), "append its files, or a tar of it: tar c %s | hypercore append FEED", name)
+				err = hint(fmt.Errorf("%s is a directory", name), "append its files, or a tar of it: tar c %s | %s", shellWord(name), a.command("append", "FEED"))
 			}
 		}
 		if err != nil {
@@ -170,7 +170,7 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		if err != nil {
 			err = fmt.Errorf("%s: %w", in.name, err)
 			if errors.Is(err, control.ErrNodeEnded) {
-				err = hint(err, "see what has arrived with hypercore info %s, and append only the rest", arg)
+				err = hint(err, "see what has arrived with %s, and append only the rest", a.command("info", arg))
 			}
 			break
 		}
@@ -185,9 +185,9 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		}
 		switch {
 		case sum.Uncertain > 0 && sum.Unanswered:
-			a.warn("the node that holds the feed was sent %s, and no one knows how much of that it has appended; before you append them again see hypercore info %s", plural(sum.Uncertain, "block"), arg)
+			a.warn("the node that holds the feed was sent %s, and no one knows how much of that it has appended; before you append them again see %s", plural(sum.Uncertain, "block"), a.command("info", arg))
 		case sum.Uncertain > 0:
-			a.warn("of %s no one knows: %d to %d reached the disk or not; before you append them again see hypercore info %s", plural(sum.Uncertain, "block"), sum.First+sum.Blocks, sum.First+sum.Blocks+sum.Uncertain-1, arg)
+			a.warn("of %s no one knows: %d to %d reached the disk or not; before you append them again see %s", plural(sum.Uncertain, "block"), sum.First+sum.Blocks, sum.First+sum.Blocks+sum.Uncertain-1, a.command("info", arg))
 		}
 		return err
 	}

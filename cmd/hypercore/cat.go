@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -76,7 +77,7 @@ func newCat(a *app) *cobra.Command {
 				if next == 0 && o.Tail == 0 {
 					next = o.Start
 				}
-				err = hint(err, "go on with: hypercore cat %s --start %d --live", args[0], next)
+				err = hint(err, "go on with: %s", a.command("cat", args[0], "--start", strconv.FormatUint(next, 10), "--live"))
 			}
 			if ferr := w.close(); err == nil {
 				err = ferr

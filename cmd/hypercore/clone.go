@@ -172,7 +172,7 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 		return fmt.Errorf("clone into %s: %w", cl.dir, err)
 	}
 	if cl.f.Writable() {
-		return hint(fmt.Errorf("this feed is your own, in %s: there is nothing to clone", cl.dir), "hypercore seed %s", cl.name)
+		return hint(fmt.Errorf("this feed is your own, in %s: there is nothing to clone", cl.dir), "%s", a.command("seed", cl.name))
 	}
 	if a.json {
 		if err := a.listening(cl.n, false); err != nil {
@@ -380,28 +380,28 @@ func (cl *cloning) complete(ctx context.Context, s cloneState) error {
 	}
 	a.say("moved: %s received, %s sent, proofs and encryption included", bytesText(s.receive), bytesText(s.sent))
 	if cl.o.live {
-		a.say("following; Ctrl-C ends. Elsewhere: hypercore cat %s --live", cl.name)
+		a.say("following; Ctrl-C ends. Elsewhere: %s", a.command("cat", cl.name, "--live"))
 		return nil
 	}
-	a.say("next: hypercore verify %s", cl.name)
+	a.say("next: %s", a.command("verify", cl.name))
 	if s.want > 0 {
-		a.say("      hypercore cat %s%s > FILE", cl.name, cl.o.firstRange(s.length))
+		a.say("      %s > FILE", a.command("cat", append([]string{cl.name}, cl.o.firstRange(s.length)...)...))
 	}
-	a.say("      hypercore seed %s%s", cl.name, cl.n.flags.again())
+	a.say("      %s", a.command("seed", append([]string{cl.name}, cl.n.flags.again()...)...))
 	return nil
 }
 
 // firstRange is what cat must be told to write the first of the ranges that
-// were wanted of a feed of a length; empty when all was.
-func (o *cloneOptions) firstRange(length uint64) string {
+// were wanted of a feed of a length; nothing when all was.
+func (o *cloneOptions) firstRange(length uint64) []string {
 	for _, r := range o.wanted {
 		end := min(r.End, length)
 		if r.End == 0 {
 			end = length
 		}
 		if r.Start < end {
-			return fmt.Sprintf(" --start %d --end %d", r.Start, end)
+			return []string{"--start", strconv.FormatUint(r.Start, 10), "--end", strconv.FormatUint(end, 10)}
 		}
 	}
-	return ""
+	return nil
 }

@@ -50,7 +50,7 @@ func newCreate(a *app) *cobra.Command {
 				return hint(fmt.Errorf("%s holds the secret key of a feed and no feed", ref.Dir),
 					"restore its other files from a backup; if nothing was ever appended with it, remove the directory")
 			case !half:
-				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "hypercore info %s", args[0])
+				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "%s", a.command("info", args[0]))
 			}
 			id, err := h.Identity()
 			if err != nil {
@@ -73,7 +73,7 @@ func newCreate(a *app) *cobra.Command {
 			} else {
 				err = a.print("%s", k)
 			}
-			a.say("created in %s\nnext: hypercore append %s FILE     (or from a pipe; --lines for one block per line)\n      hypercore seed %s", ref.Dir, args[0], args[0])
+			a.say("created in %s\nnext: %s     (or from a pipe; --lines for one block per line)\n      %s", ref.Dir, a.command("append", args[0], "FILE"), a.command("seed", args[0]))
 			return err
 		},
 	}

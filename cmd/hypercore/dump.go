@@ -106,7 +106,7 @@ func (a *app) dump(c *cobra.Command, arg string, o *dumpOptions) error {
 		err = a.table(dumpRows(ref.Dir, r))
 	}
 	if err == nil && r.Count > 0 {
-		err = hint(fmt.Errorf("%s: %s: %w", arg, plural(r.Count, "problem"), errInvalid), "hypercore verify %s checks the blocks too", arg)
+		err = hint(fmt.Errorf("%s: %s: %w", arg, plural(r.Count, "problem"), errInvalid), "%s checks the blocks too", a.command("verify", arg))
 	}
 	return err
 }

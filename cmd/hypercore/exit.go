@@ -112,7 +112,7 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	if errors.As(err, &hi) {
 		h = hi.hint
 	} else {
-		h = hintFor(err)
+		h = a.hintFor(err, "FEED")
 	}
 	if code == exitUsage && h == "" {
 		h = helpLine(cmd)
@@ -167,23 +167,23 @@ func reword(err error, format string, args ...any) error {
 	return &worded{fmt.Sprintf(format, args...), err}
 }
 
-// hintFor knows a way out for errors that several commands meet.
-func hintFor(err error) string {
+// hintFor knows a way out for errors that several commands meet. arg is the feed.
+func (a *app) hintFor(err error, arg string) string {
 	var ce *feed.CorruptError
 	var unknown *control.UnknownFeedError
 	switch {
 	case errors.As(err, &unknown):
-		return "hypercore create makes a feed, hypercore clone KEY fetches one; hypercore help feeds says what FEED can be"
+		return a.command("create", "FEED") + " makes a feed, " + a.command("clone", "KEY") + " fetches one; hypercore help feeds says what FEED can be"
 	case errors.Is(err, control.ErrNodeEnded):
 		return "run the command again: the directory itself is used when no node holds the feed"
 	case errors.Is(err, feed.ErrNotFound):
-		return "a create that was ended in the middle leaves such a directory; hypercore create FEED makes the feed there, or remove the directory"
+		return "a create that was ended in the middle leaves such a directory; " + a.command("create", arg) + " makes the feed there, or remove the directory"
 	case errors.As(err, &ce):
-		return "nothing was changed; keep a copy of the directory before you try anything; hypercore verify says what is wrong, hypercore repair rebuilds"
+		return "nothing was changed; keep a copy of the directory before you try anything; " + a.command("verify", arg) + " says what is wrong, " + a.command("repair", arg) + " rebuilds"
 	case errors.Is(err, control.ErrIdentity):
 		return "restore it from a backup, or remove it: a new one is made, and feeds that were written from this home before ask for hypercore recover"
 	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
-		return "hypercore recover FEED asks peers for the newest blocks, fetches them and then allows appending here"
+		return a.command("recover", arg) + " asks peers for the newest blocks, fetches them and then allows appending here"
 	case errors.Is(err, feed.ErrFrozen):
 		return "nothing can be appended to a forked feed; hypercore fork explain says what its file fork proves"
 	case errors.Is(err, feed.ErrNotWritable):
@@ -193,9 +193,9 @@ func hintFor(err error) string {
 	case errors.Is(err, syscall.ENOSPC):
 		return "the disk is full; what was appended before is safe. Free some space and run the command again"
 	case errors.Is(err, syscall.EIO):
-		return "the disk reports an error; look at it before you go on. What was acknowledged is kept; hypercore verify FEED checks it"
+		return "the disk reports an error; look at it before you go on. What was acknowledged is kept; " + a.command("verify", arg) + " checks it"
 	case errors.Is(err, feed.ErrNotLocal):
-		return "the block was not downloaded; fetch it with: hypercore clone KEY, or read while hypercore seed or clone runs"
+		return "the block was not downloaded; fetch it with: " + a.command("clone", "KEY") + ", or read while hypercore seed or clone runs"
 	case errors.Is(err, fs.ErrPermission):
 		return "check the owner and the mode of the directory"
 	}

@@ -59,7 +59,7 @@ func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Opti
 	if ref.Dir == "" {
 		c, k, err := h.Find(ctx, "", ref.Key)
 		if errors.Is(err, control.ErrNoNode) {
-			err = hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key, and no running node either"}, "hypercore clone %s", ref.Key)
+			err = hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key, and no running node either"}, "%s", a.command("clone", ref.Key.String()))
 		}
 		if err != nil {
 			return nil, ref, err

@@ -65,7 +65,7 @@ func newInfo(a *app) *cobra.Command {
 			if err := a.table(rows); err != nil || cause == nil {
 				return err
 			}
-			if h := hintFor(cause); h != "" {
+			if h := a.hintFor(cause, args[0]); h != "" {
 				a.say("  → %s", h)
 			}
 			return nil

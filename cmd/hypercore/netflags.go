@@ -120,13 +120,12 @@ func addrInfos(flag string, in []string) ([]peer.AddrInfo, error) {
 }
 
 // again is NET as it must be given to another command to meet this node.
-func (n *netFlags) again() string {
-	var b strings.Builder
+func (n *netFlags) again() (args []string) {
 	if n.network != discovery.NetworkAmino {
-		fmt.Fprintf(&b, " --network %s", n.network)
+		args = append(args, "--network", n.network)
 	}
 	for _, s := range split(n.bootstrap) {
-		fmt.Fprintf(&b, " --bootstrap %s", s)
+		args = append(args, "--bootstrap", s)
 	}
-	return b.String()
+	return args
 }

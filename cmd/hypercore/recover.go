@@ -103,7 +103,7 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 
 // ask downloads what peers have of the feed.
 func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Ref, timeout time.Duration) error {
-	if err := recoverable(f, ref); err != nil {
+	if err := a.recoverable(f, ref); err != nil {
 		return err
 	}
 	switch s := f.Stats(); {
@@ -116,16 +116,16 @@ func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Re
 	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
 	err := cl.fetch(ctx, node.JoinOptions{Lookup: true})
 	if err != nil && errors.Is(err, errTimeout) {
-		err = hint(fmt.Errorf("%w; appending stays refused", err), "is somebody seeding it? If no peer has more than is here: hypercore recover %s --i-know-no-peer-has-more", ref.Arg)
+		err = hint(fmt.Errorf("%w; appending stays refused", err), "is somebody seeding it? If no peer has more than is here: %s", a.command("recover", ref.Arg, "--i-know-no-peer-has-more"))
 	}
 	return err
 }
 
 // recoverable says why a feed cannot be recovered.
-func recoverable(f *feed.Feed, ref *control.Ref) error {
+func (a *app) recoverable(f *feed.Feed, ref *control.Ref) error {
 	switch err := f.Stats().Err; {
 	case !f.Writable():
-		return hint(fmt.Errorf("the secret key of %v is not in %s: %w", f.Key(), ref.Dir, feed.ErrNotWritable), "restore secret_key from a backup; a copy to read: hypercore clone %s", f.Key())
+		return hint(fmt.Errorf("the secret key of %v is not in %s: %w", f.Key(), ref.Dir, feed.ErrNotWritable), "restore secret_key from a backup; a copy to read: %s", a.command("clone", f.Key().String()))
 	case errors.Is(err, feed.ErrFrozen):
 		return err
 	case err != nil && !errors.Is(err, feed.ErrBehind) && !errors.Is(err, feed.ErrOtherWriter):
@@ -136,7 +136,7 @@ func recoverable(f *feed.Feed, ref *control.Ref) error {
 
 // takeOver allows appending.
 func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *control.Ref, force bool) error {
-	if err := recoverable(f, ref); err != nil {
+	if err := a.recoverable(f, ref); err != nil {
 		return err
 	}
 	before := f.Stats().Announced
@@ -145,7 +145,7 @@ func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *
 	}
 	if err := f.TakeOver(ctx, force); err != nil {
 		if errors.Is(err, feed.ErrBehind) {
-			err = hint(err, "nobody who was reached has the rest; wait for a peer that has it, or, if there is none: hypercore recover %s --i-know-no-peer-has-more", ref.Arg)
+			err = hint(err, "nobody who was reached has the rest; wait for a peer that has it, or, if there is none: %s", a.command("recover", ref.Arg, "--i-know-no-peer-has-more"))
 		}
 		return err
 	}
@@ -160,6 +160,6 @@ func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *
 		a.warn("given up: blocks %d to %d, which were announced once; who has them will see a fork when you append", s.Length, before-1)
 	}
 	a.say("recovered: the feed has %s, %s downloaded now; this home may append to it, and no other", plural(s.Length, "block"), countText(s.DownloadedBlocks))
-	a.say("next: hypercore append %s FILE", ref.Arg)
+	a.say("next: %s", a.command("append", ref.Arg, "FILE"))
 	return nil
 }

@@ -242,9 +242,10 @@ func (a *app) repaired(ctx context.Context, f *feed.Feed, j *repairJSON, arg str
 	case !report.OK():
 		return fmt.Errorf("%s: not everything could be rebuilt: %w", arg, errInvalid)
 	case local && len(j.Lost) > 0:
-		a.say("next: hypercore repair and clone fetch missing blocks from peers:\n      hypercore clone %s %s", j.Key, j.Directory)
 		if f.Writable() {
-			a.say("      (this feed is yours: hypercore recover %s fetches what others have of it)", arg)
+			a.say("next: %s     (fetches what others have of it)", a.command("recover", arg))
+		} else {
+			a.say("next: %s     (fetches what is missing from peers)", a.command("clone", j.Key, j.Directory))
 		}
 	}
 	return nil

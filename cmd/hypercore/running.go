@@ -108,6 +108,15 @@ func (r *running) facts(ctx context.Context, k feed.Key, ask bool) diagnosis.Fac
 	return f
 }
 
+// judge says how it stands with the feed that the user calls arg.
+func (r *running) judge(ctx context.Context, k feed.Key, arg string) diagnosis.Verdict {
+	f := r.facts(ctx, k, false)
+	if f.Feed != nil {
+		f.Feed.Arg = r.a.arguments(arg)
+	}
+	return diagnosis.Judge(f)
+}
+
 // needsPeer tells whether others must be given this node's address, because
 // no DHT is there that would lead them to it.
 func (r *running) needsPeer() bool {

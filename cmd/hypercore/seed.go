@@ -91,7 +91,7 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 			return err
 		}
 		if ref.Dir == "" {
-			return hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}, "hypercore clone %s", ref.Key)
+			return hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}, "%s", a.command("clone", ref.Key.String()))
 		}
 		refs = append(refs, ref)
 	}
@@ -135,14 +135,14 @@ func (a *app) tellSeeded(n *running, ref control.Ref, f *feed.Feed) error {
 		length := f.Len()
 		return a.emit(event{Event: "feed", Key: f.Key().String(), DiscoveryKey: f.DiscoveryKey().String(), Directory: ref.Dir, Length: &length})
 	}
-	cmd := "hypercore clone " + f.Key().String() + n.flags.again()
+	args := append([]string{f.Key().String()}, n.flags.again()...)
 	if n.needsPeer() {
 		if addrs := n.addrs(); len(addrs) > 0 {
-			cmd += " --peer " + best(addrs)
+			args = append(args, "--peer", best(addrs))
 		}
 	}
 	a.say("%s: %s, %s", ref.Arg, plural(f.Len(), "block"), bytesText(f.ByteLen()))
-	return a.print("%s", cmd)
+	return a.print("%s", elsewhere("clone", args...))
 }
 
 // best chooses the address that most readers can use: not loopback if there
@@ -217,13 +217,13 @@ func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
 		if s.announced {
 			continue
 		}
-		v := diagnosis.Judge(n.facts(ctx, s.f.Key(), false))
+		v := n.judge(ctx, s.f.Key(), s.arg)
 		why := v.Line()
 		if v.State == diagnosis.OK {
 			if !slices.ContainsFunc(v.Steps, func(s diagnosis.Step) bool { return s.Name == "announced" && s.State == diagnosis.Bad }) {
 				continue
 			}
-			why = "hypercore doctor says what is in the way"
+			why = a.command("doctor", s.arg) + " says what is in the way"
 		}
 		if of[why] == nil {
 			reasons = append(reasons, why)

@@ -22,7 +22,7 @@ func (s cloneState) aloneText() string {
 
 // judge says how it stands: with the node, the network, the peers, the blocks.
 func (cl *cloning) judge(ctx context.Context) diagnosis.Verdict {
-	return diagnosis.Judge(cl.n.facts(ctx, cl.o.key, false))
+	return cl.n.judge(ctx, cl.o.key, cl.name)
 }
 
 // explain says why nothing moves, and what can be done; the same thing when again is over.

@@ -35,7 +35,7 @@ func newVerify(a *app) *cobra.Command {
 			f, _, err := a.openFeedWith(c.Context(), args[0], c.Name(), feed.Options{ReadOnly: true})
 			if ce := (*feed.CorruptError)(nil); errors.As(err, &ce) {
 				// Too damaged to be read at all.
-				return hint(&invalidError{err}, "nothing was changed; hypercore dump shows the files, hypercore repair rebuilds what can be")
+				return hint(&invalidError{err}, "nothing was changed; %s shows the files, %s rebuilds what can be", a.command("dump", args[0]), a.command("repair", args[0]))
 			}
 			if err != nil {
 				return err

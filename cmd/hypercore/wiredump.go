@@ -106,7 +106,7 @@ func (a *app) wireDump(c *cobra.Command, in io.Reader, name string, o dump.Optio
 	for e, err := range dump.Entries(in, o) {
 		switch {
 		case errors.Is(err, dump.ErrKeyNeeded):
-			return hint(usagef("%s is encrypted: the public key of its first feed is needed", name), "hypercore wire-dump %s --key KEY", name)
+			return hint(usagef("%s is encrypted: the public key of its first feed is needed", name), "%s", elsewhere("wire-dump", name, "--key", "KEY"))
 		case errors.Is(err, dump.ErrWrongKey):
 			return hint(fmt.Errorf("%s: the key is not that of the first feed", name), "the first line shows the discovery key of that feed; hypercore info shows that of a feed")
 		case err != nil:

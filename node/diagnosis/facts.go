@@ -81,6 +81,9 @@ type Feed struct {
 	Key          string `json:"key"`
 	DiscoveryKey string `json:"discoveryKey"`
 	Name         string `json:"name,omitempty"` // FEED as the user knows it
+	// Arg is Name as it stands in a command line that the user can copy: quoted, with the
+	// flags that lead to it. Empty: as Name.
+	Arg string `json:"-"`
 	// Held: a node that goes on running has it open. Without, this node looks
 	// for others and is gone afterwards.
 	Held     bool   `json:"held"`

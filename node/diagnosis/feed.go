@@ -1,17 +1,13 @@
 package diagnosis
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
 
-// name is how the user calls the feed.
-func (x *Feed) name() string {
-	if x.Name != "" {
-		return x.Name
-	}
-	return x.Key
-}
+// arg is the feed in a command line.
+func (x *Feed) arg() string { return cmp.Or(x.Arg, x.Name, x.Key) }
 
 // gives tells whether the feed is complete here and others are told: nothing
 // is to be fetched, readers are to come.
@@ -72,7 +68,7 @@ func hereStep(x *Feed) Step {
 	}
 	if !x.Held {
 		s.State, s.Text = Note, s.Text+"; no node of this home serves it"
-		s.Do = "hypercore seed " + x.name()
+		s.Do = "hypercore seed " + x.arg()
 	}
 	return s
 }
@@ -80,9 +76,9 @@ func hereStep(x *Feed) Step {
 // errorDo is what to do about Error.
 func (x *Feed) errorDo() string {
 	if x.Guarded {
-		return "hypercore recover " + x.name()
+		return "hypercore recover " + x.arg()
 	}
-	return "hypercore verify " + x.name() + " says more"
+	return "hypercore verify " + x.arg() + " says more"
 }
 
 // told is how many nodes were told that this one has the feed.

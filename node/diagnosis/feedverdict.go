@@ -25,7 +25,7 @@ func feedVerdict(f Facts) Step {
 
 // unserved is about a feed of one's own that no node serves.
 func unserved(x *Feed, peers int) Step {
-	s := Step{State: Bad, Text: "this feed is yours and no node of this home serves it: readers find nobody", Do: "hypercore seed " + x.name()}
+	s := Step{State: Bad, Text: "this feed is yours and no node of this home serves it: readers find nobody", Do: "hypercore seed " + x.arg()}
 	if peers > 0 {
 		s.State, s.Text = Note, fmt.Sprintf("this feed is yours and no node of this home serves it; %s has a copy that readers can get", many(peers, "peer"))
 	}
