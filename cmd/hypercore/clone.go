@@ -157,6 +157,9 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if cl.dir, cl.name, err = o.cloneDir(h); err != nil {
 		return err
 	}
+	if err := cl.refuseOwn(ctx); err != nil {
+		return err
+	}
 	if cl.n, err = a.startNode(ctx, roleNode, c.Name(), cfg, nf); err != nil {
 		return err
 	}
@@ -171,9 +174,6 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if cl.f, err = cl.n.open(ctx, cl.dir, feed.Options{Key: o.key, Sparse: len(o.wanted) > 0}); err != nil {
 		return fmt.Errorf("clone into %s: %w", cl.dir, err)
 	}
-	if cl.f.Writable() {
-		return hint(fmt.Errorf("this feed is your own, in %s: there is nothing to clone", cl.dir), "%s", a.command("seed", cl.name))
-	}
 	if a.json {
 		if err := a.listening(cl.n, false); err != nil {
 			return err
@@ -182,6 +182,38 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 		a.say("cloning into %s", cl.dir)
 	}
 	return cl.fetch(ctx, node.JoinOptions{Announce: true, Lookup: true})
+}
+
+// refuseOwn is the error of who clones a feed of their own where it is written: what there
+// is to do instead. A node that serves it tells how it stands.
+func (cl *cloning) refuseOwn(ctx context.Context) error {
+	if k, err := keyIn(cl.dir); !hasSecretKey(cl.dir) || err == nil && k != cl.o.key {
+		return nil
+	}
+	a := cl.a
+	f, _, err := a.openToRead(ctx, cl.name, "clone")
+	if err != nil {
+		return fmt.Errorf("clone into %s: %w", cl.dir, err)
+	}
+	defer f.Close()
+	i, err := f.Info(ctx)
+	if err != nil {
+		return err
+	}
+	own := "this feed is your own, in " + cl.dir
+	switch cause := i.ReadOnly(); {
+	case errors.Is(cause, feed.ErrBehind), errors.Is(cause, feed.ErrOtherWriter):
+		return hint(fmt.Errorf("%s, and takes nothing: %s", own, message(cause)), "%s", a.hintFor(cause, cl.name))
+	case i.Downloaded < i.Length:
+		return hint(fmt.Errorf("%s; %s of %s are here", own, countText(i.Downloaded), plural(i.Length, "block")), "%s fetches what others have of it", a.command("recover", cl.name))
+	}
+	do := a.command("cat", cl.name) + " reads it, " + a.command("verify", cl.name) + " checks it"
+	if i.Networked {
+		do += "; a running node serves it already"
+	} else {
+		do += ", " + a.command("seed", cl.name) + " serves it"
+	}
+	return hint(fmt.Errorf("%s, and complete: there is nothing to clone", own), "%s", do)
 }
 
 // fetch shares the feed and gets from peers what is wanted of it.
