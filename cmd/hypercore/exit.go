@@ -150,7 +150,7 @@ func message(err error) string {
 		". Get the rest from a peer, then take over; appending now would fork the feed", ". If the other one never appends again, take over; two writers fork the feed"} {
 		s = strings.TrimSuffix(s, rest)
 	}
-	return strings.NewReplacer(": feed: ", ": ", ": control: ", ": ").Replace(s)
+	return strings.NewReplacer(": feed: ", ": ", ": control: ", ": ", ": node: ", ": ").Replace(s)
 }
 
 // worded is an error in words of its own, which keeps what the original is.
@@ -194,6 +194,8 @@ func (a *app) hintFor(err error, arg string) string {
 		return "the disk is full; what was appended before is safe. Free some space and run the command again"
 	case errors.Is(err, syscall.EIO):
 		return "the disk reports an error; look at it before you go on. What was acknowledged is kept; " + a.command("verify", arg) + " checks it"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "end the program that listens there, or name another port; 0 takes any that is free"
 	case errors.Is(err, feed.ErrNotLocal):
 		return "the block was not downloaded; fetch it with: " + a.command("clone", "KEY") + ", or read while hypercore seed or clone runs"
 	case errors.Is(err, fs.ErrPermission):

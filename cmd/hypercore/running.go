@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	logging "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/gologshim"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/discovery"
@@ -71,6 +73,7 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 func quietLogs() {
 	if os.Getenv("GOLOG_LOG_LEVEL") == "" {
 		logging.SetAllLoggers(logging.LevelFatal)
+		gologshim.SetDefaultHandler(slog.DiscardHandler) // libp2p's own
 	}
 }
 
