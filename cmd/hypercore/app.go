@@ -22,6 +22,7 @@ type app struct {
 	homeDir  string // --home
 	json     bool   // --json
 	quiet    bool   // --quiet
+	typed    bool   // the input is typed at a terminal: a bar would be drawn over it
 
 	mu  sync.Mutex // held while one message is written to err
 	bar *bar       // under mu: the progress bar that is on the screen; nil: none

@@ -79,14 +79,11 @@ func (a *app) openInputs(files []string) (ins []input, closeAll func(), err erro
 		}
 	}
 	if len(files) == 0 {
-		if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			a.say("reading from the terminal; Ctrl-D ends")
-		}
-		return []input{{"standard input", a.in, sizeOf(a.in)}}, closeAll, nil
+		return []input{a.stdin()}, closeAll, nil
 	}
 	for _, name := range files {
 		if name == "-" {
-			ins = append(ins, input{"standard input", a.in, sizeOf(a.in)})
+			ins = append(ins, a.stdin())
 			continue
 		}
 		f, err := os.Open(name)
@@ -102,6 +99,15 @@ func (a *app) openInputs(files []string) (ins []input, closeAll func(), err erro
 		}
 	}
 	return ins, closeAll, nil
+}
+
+// stdin is standard input as a thing to append.
+func (a *app) stdin() input {
+	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		a.typed = true
+		a.say("reading from the terminal; Ctrl-D ends")
+	}
+	return input{"standard input", a.in, sizeOf(a.in)}
 }
 
 // sizeOf is how much a regular file has left to read; -1 when nobody knows.

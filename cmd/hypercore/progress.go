@@ -15,7 +15,7 @@ const (
 )
 
 // progress shows on stderr how far something is: as a bar on a terminal, as
-// sparse lines elsewhere, not at all with --quiet. look is called from its own
+// sparse lines elsewhere, not at all with --quiet or while somebody types. look is called from its own
 // goroutine and says where things stand.
 type progress struct {
 	a     *app
@@ -38,7 +38,7 @@ func (b *bar) draw()  { fmt.Fprint(b.a.err, b.text) }
 // progress begins to show progress until end is called.
 func (a *app) progress(label string, u unit, look func() (done, total uint64, note string)) *progress {
 	p := &progress{a: a, label: label, look: look, stop: make(chan struct{})}
-	if !a.quiet {
+	if !a.quiet && !a.typed {
 		p.ended.Go(func() { p.run(&meter{unit: u}) })
 	}
 	return p
