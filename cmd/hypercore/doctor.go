@@ -87,7 +87,7 @@ func (a *app) doctor(c *cobra.Command, arg string, timeout time.Duration, nf *ne
 		return err
 	}
 	if f.Feed != nil {
-		f.Feed.Name, f.Feed.Arg = p.arg, a.arguments(p.arg)
+		f.Feed.Name, f.Feed.Arg, f.Feed.Error = p.arg, a.arguments(p.arg), plainText(f.Feed.Error)
 	}
 	return a.tell(f)
 }

@@ -141,8 +141,10 @@ func readEnough(err error) bool {
 
 // message is err as a user reads it: without the name of a Go package before it,
 // and without what only a programmer can do about it.
-func message(err error) string {
-	s := err.Error()
+func message(err error) string { return plainText(err.Error()) }
+
+// plainText is the text of an error as a user reads it, see message.
+func plainText(s string) string {
 	for _, p := range []string{"feed: ", "store: ", "control: ", "node: ", "discovery: "} {
 		s = strings.TrimPrefix(s, p)
 	}

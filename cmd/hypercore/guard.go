@@ -117,11 +117,22 @@ func (k *announcedKeeper) close() {
 
 // notWritable says why nothing can be appended to the feed in dir.
 func notWritable(dir, arg string, err error) error {
-	if fi, serr := os.Stat(filepath.Join(dir, "secret_key")); dir != "" && serr == nil && fi.Size() < ed25519.PrivateKeySize {
-		return hint(reword(err, "%s cannot be appended to: its file secret_key has %s instead of %d", arg, plural(uint64(fi.Size()), "byte"), ed25519.PrivateKeySize),
-			"restore %s from a backup: without it nobody can append to this feed", filepath.Join(dir, "secret_key"))
+	if why, do := cutKey(dir); why != "" {
+		return hint(reword(err, "%s cannot be appended to: %s", arg, why), "%s", do)
 	}
 	return reword(err, "%s cannot be appended to here: %v", arg, feed.ErrNotWritable)
+}
+
+// cutKey says what is wrong with the secret key in dir, and what can be done; nothing if
+// it is whole or there is none.
+func cutKey(dir string) (why, do string) {
+	name := filepath.Join(dir, "secret_key")
+	fi, err := os.Stat(name)
+	if dir == "" || err != nil || fi.Size() >= ed25519.PrivateKeySize {
+		return "", ""
+	}
+	return fmt.Sprintf("its file secret_key has %s instead of %d", plural(uint64(fi.Size()), "byte"), ed25519.PrivateKeySize),
+		fmt.Sprintf("restore %s from a backup: without it nobody can append to this feed", name)
 }
 
 // hasSecretKey tells whether the feed in dir is one of this user's own.

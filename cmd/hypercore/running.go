@@ -115,7 +115,7 @@ func (r *running) facts(ctx context.Context, k feed.Key, ask bool) diagnosis.Fac
 func (r *running) judge(ctx context.Context, k feed.Key, arg string) diagnosis.Verdict {
 	f := r.facts(ctx, k, false)
 	if f.Feed != nil {
-		f.Feed.Arg = r.a.arguments(arg)
+		f.Feed.Arg, f.Feed.Error = r.a.arguments(arg), plainText(f.Feed.Error)
 	}
 	return diagnosis.Judge(f)
 }
@@ -200,7 +200,16 @@ func (r *running) lockedBy(ctx context.Context, dir string, err error) error {
 	if ferr != nil {
 		return lockedError(dir, err)
 	}
-	return hint(reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID), "end it first: kill %d", n.PID)
+	err = reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID)
+	switch {
+	case r.hold.command != "seed":
+		return hint(err, "end it first: kill %d", n.PID)
+	case n.Role == "seed" || n.Role == "clone":
+		return hint(err, "that process serves it already; to serve it from here end that one first: kill %d", n.PID)
+	case n.ID != "": // a node for a while, such as recover
+		return hint(err, "nothing is served while it has the feed: wait for it, or end it: kill %d", n.PID)
+	}
+	return hint(err, "nothing is served while it has the feed: wait for it, or end it: kill %d. Started after hypercore seed, %s goes through that", n.PID, n.Role)
 }
 
 // peerInfos describes the peers of a feed.

@@ -19,14 +19,19 @@ const seedHelp = `
 Serve feeds and announce them, until Ctrl-C. The addresses of the node and the command
 that clones each feed are printed. What append adds meanwhile is served at once. A copy
 of somebody else's feed can be seeded too, whole or in part: readers get from it what it
-has. (It fetches nothing by itself; hypercore clone --live follows the writer.) Of many
-feeds, 40 have their files open at a time, five each; --open-feeds sets another number.
+has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
+
+A feed of your own that takes no appends here, because it was restored, say, is served as
+it is, and seed says why. While another process has a feed, seed names it and ends. Of
+many feeds, 40 have their files open at a time, five each; --open-feeds sets another
+number.
 
   hypercore seed notes
   hypercore seed notes ./photos --network mynet --bootstrap $ADDR
 
 --json: one event per line: {"event":"listening", id, network, addrs}, {"event":"feed",
-key, discoveryKey, directory, length}, {"event":"announced", key}, {"event":"peers", key,
+key, discoveryKey, directory, length} (and text and do, why it takes no appends though it
+is yours, and what can be done), {"event":"announced", key}, {"event":"peers", key,
 peers}, {"event":"sent", key, blocks, bytes} every few seconds while there is traffic, and
 at the end: the blocks that went to readers since the last one, and their bytes`
 
@@ -131,9 +136,10 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 
 // tellSeeded says what is served, and what the other side has to type.
 func (a *app) tellSeeded(n *running, ref control.Ref, f *feed.Feed) error {
+	why, do := a.takesNothing(ref, f)
 	if a.json {
 		length := f.Len()
-		return a.emit(event{Event: "feed", Key: f.Key().String(), DiscoveryKey: f.DiscoveryKey().String(), Directory: ref.Dir, Length: &length})
+		return a.emit(event{Event: "feed", Key: f.Key().String(), DiscoveryKey: f.DiscoveryKey().String(), Directory: ref.Dir, Length: &length, Text: why, Do: do})
 	}
 	args := append([]string{f.Key().String()}, n.flags.again()...)
 	if n.needsPeer() {
@@ -142,7 +148,28 @@ func (a *app) tellSeeded(n *running, ref control.Ref, f *feed.Feed) error {
 		}
 	}
 	a.say("%s: %s, %s", ref.Arg, plural(f.Len(), "block"), bytesText(f.ByteLen()))
+	if why != "" {
+		a.warn("%s is served as it is, but nothing can be appended to it here: %s", ref.Arg, why)
+		if do != "" {
+			a.warn("  → %s", do)
+		}
+	}
 	return a.print("%s", elsewhere("clone", args...))
+}
+
+// takesNothing says why nothing can be appended to a feed whose secret key is here, and
+// what can be done; nothing if it can, or if the writer is elsewhere.
+func (a *app) takesNothing(ref control.Ref, f *feed.Feed) (why, do string) {
+	st := f.Stats()
+	switch {
+	case st.Static:
+		return "", ""
+	case !st.Writable:
+		return cutKey(ref.Dir)
+	case st.Err == nil:
+		return "", ""
+	}
+	return message(st.Err), a.hintFor(st.Err, ref.Arg)
 }
 
 // best chooses the address that most readers can use: not loopback if there
