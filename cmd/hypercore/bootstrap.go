@@ -15,7 +15,8 @@ nodes behind NATs to reach each other. Others join through its address, so run i
 it can be reached, and keep its home: its identity is part of the address. One is enough
 to begin with; three keep a network alive when one is down.
 
-Its multiaddrs are written to stdout, one per line; then it serves until Ctrl-C.
+Its multiaddrs are written to stdout, one per line; then it serves until Ctrl-C. Without
+--listen it listens on TCP and UDP port 49737, so that they stay the same.
 
   hypercore bootstrap --network mynet
   hypercore bootstrap --network mynet --listen /ip4/0.0.0.0/tcp/4001

@@ -22,6 +22,9 @@ const usageTemplate = `{{if .Runnable}}{{if .HasParent}}Usage: {{.UseLine}}
 {{end}}{{end}}{{end}}
 More to read, with hypercore help TOPIC:
 {{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}  {{rpad .Name .NamePadding}} {{.Short}}
+{{end}}{{end}}{{end}}{{if and .HasParent .HasAvailableSubCommands}}
+Followed by:
+{{range .Commands}}{{if .IsAvailableCommand}}  {{rpad .Name .NamePadding}} {{.Short}}
 {{end}}{{end}}{{end}}{{if and .HasAvailableLocalFlags (or .Runnable (not .HasParent))}}
 Flags:
 {{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
@@ -59,6 +62,32 @@ func newHelp() *cobra.Command {
 			}
 			return names(about), cobra.ShellCompDirectiveNoFileComp
 		},
+	}
+}
+
+const completionHelp = `
+Write a script that makes a shell complete commands, flags and names of feeds. Each
+shell has its own; its help says where the script goes.
+
+  hypercore help completion bash
+  hypercore completion zsh`
+
+// tellShells makes the completion command of cobra say which shells there are: of an
+// unknown one it says nothing, and its help would be taken for a script.
+func tellShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Use, c.Short, c.Long = "completion SHELL", "Write a script that completes command lines", text(completionHelp)
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("something is missing; after hypercore completion comes %s", strings.Join(names(c), ", "))
+			}
+			return usagef("%q: after hypercore completion comes %s", args[0], strings.Join(names(c), ", "))
+		}
 	}
 }
 

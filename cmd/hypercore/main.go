@@ -127,6 +127,8 @@ func newRoot(a *app) *cobra.Command {
 	for _, t := range topics {
 		root.AddCommand(&cobra.Command{Use: t.name, Short: t.short, Long: t.text})
 	}
+	root.InitDefaultHelpCmd()
+	tellShells(root)
 	return root
 }
 
@@ -179,6 +181,9 @@ func flagError(_ *cobra.Command, err error) error {
 		if _, arg, ok = strings.Cut(arg, " in -"); ok && arg != "" && arg[0] >= '0' && arg[0] <= '9' {
 			return usagef("-%s: there are no negative numbers here; the first block has index 0", arg)
 		}
+	}
+	if what, _, ok := strings.Cut(err.Error(), ": strconv."); ok { // a Go function
+		return usagef("%s", what)
 	}
 	return &usageError{err}
 }
