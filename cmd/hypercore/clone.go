@@ -368,7 +368,7 @@ func (cl *cloning) progress() *progress {
 	if len(cl.o.wanted) > 0 {
 		u = blocksUnit
 	}
-	return cl.a.progress("clone", u, func() (uint64, uint64, string) {
+	return cl.a.progress(cl.n.hold.command, u, func() (uint64, uint64, string) {
 		s := cl.look()
 		note := plural(uint64(s.peers), "peer")
 		if s.peers == 0 {

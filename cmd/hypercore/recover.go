@@ -106,16 +106,20 @@ func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Re
 	if err := a.recoverable(f, ref); err != nil {
 		return err
 	}
-	switch s := f.Stats(); {
-	case s.Err != nil:
-		a.say("%s", message(s.Err))
-	default:
+	refused := f.Stats().Err
+	if refused != nil {
+		a.say("%s", message(refused))
+	} else {
 		a.say("nothing here says that this directory is behind; asking peers for more")
 	}
 	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now()}
 	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
 	err := cl.fetch(ctx, node.JoinOptions{Lookup: true})
-	if err != nil && errors.Is(err, errTimeout) {
+	switch {
+	case err == nil || !errors.Is(err, errTimeout):
+	case refused == nil:
+		err = hint(fmt.Errorf("%w; nothing keeps this home from appending", err), "go on, unless others may have more: %s", a.command("append", ref.Arg, "FILE"))
+	default:
 		err = hint(fmt.Errorf("%w; appending stays refused", err), "is somebody seeding it? If no peer has more than is here: %s", a.command("recover", ref.Arg, "--i-know-no-peer-has-more"))
 	}
 	return err
