@@ -2,7 +2,8 @@
 // append-only logs, found on a DHT by their discovery key and replicated over
 // libp2p. Each command is in the file of its name, with its help text; what
 // they share is in app.go (streams, home), feedarg.go (what FEED means),
-// netflags.go (what NET means), progress.go and exit.go (exit codes).
+// netflags.go (what NET means), cmdline.go (command lines to copy), progress.go
+// and exit.go (exit codes).
 package main
 
 import (
