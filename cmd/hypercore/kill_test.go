@@ -36,6 +36,7 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real processes")
 	}
+	t.Parallel()
 	rounds := killRounds
 	if s := os.Getenv("HYPERCORE_KILL_ROUNDS"); s != "" {
 		var err error

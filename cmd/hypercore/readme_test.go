@@ -126,6 +126,7 @@ func TestReadmeTour(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the tour needs a shell")
 	}
+	t.Parallel()
 	r := readme(t)
 	const net = " --network test --listen /ip4/127.0.0.1/tcp/0 --bootstrap $BOOT"
 	var s strings.Builder

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +26,7 @@ import (
 // The scripts run the real main in processes of its own, which then look whether
 // anything is left running.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hypercore": func() {
+	testscript.Main(waiting{m}, map[string]func(){"hypercore": func() {
 		code := run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 		if left := leaktest.Left(leakPatience); len(left) > 0 {
 			fmt.Fprintf(os.Stderr, "%d goroutines are left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
@@ -34,12 +36,25 @@ func TestMain(m *testing.M) {
 	}})
 }
 
+// waiting runs more tests at a time than there are cores, for they mostly wait. A number
+// given with -parallel stands.
+type waiting struct{ *testing.M }
+
+func (w waiting) Run() int {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
+	}
+	return w.M.Run()
+}
+
 const (
 	leakPatience = 5 * time.Second
 	exitLeaks    = 99
 )
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, params("testdata/script"))
 }
 

@@ -35,6 +35,7 @@ func newTerminal(t *testing.T) (person, program *os.File) {
 
 // TestNoBarWhileTyping: a bar shows on a terminal, but not over what is typed there.
 func TestNoBarWhileTyping(t *testing.T) {
+	t.Parallel()
 	w := &world{t, t.TempDir()}
 	w.run("a", nil, "create", "log", "-q")
 	for _, x := range []struct {
