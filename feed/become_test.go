@@ -20,7 +20,7 @@ func TestBecomeKnowsEveryField(t *testing.T) {
 		"syncs", "unloading", "waited", "landedAt", "audience", "took", "hurry", "looping", "resting", "owes", "wake", "nap", "joints", "joined", "stalled", "spare", "expected", "enough", "scratch",
 		"closing", "closed", "closeErr", "loops", "failed", "retry", "failedAt", "astray",
 		"wants", "lengths", "seeks", "windows", "downloads", "arrived", "hint", "watchers",
-		"repl", "outbox", "draining", "demand", "cleared", "stats",
+		"repl", "outbox", "draining", "drained", "demand", "cleared", "stats",
 	}
 	known := map[string]bool{}
 	for _, n := range append(taken, kept...) {

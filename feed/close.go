@@ -47,6 +47,13 @@ func (f *Feed) Close() error {
 	f.mu.Unlock()
 	f.dispatch()
 	f.mu.Lock()
+	if f.draining { // the Replicator is told by who calls it already
+		drained := make(chan struct{})
+		f.drained = drained
+		f.mu.Unlock()
+		<-drained
+		f.mu.Lock()
+	}
 	f.repl = nil
 	close(f.closed)
 	f.mu.Unlock()

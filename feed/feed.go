@@ -136,7 +136,8 @@ type Feed struct {
 	repl     Replicator
 	outbox   []note
 	draining bool
-	demand   bool // DemandChanged is due
+	drained  chan struct{} // for Close: closed when nobody drains any more
+	demand   bool          // DemandChanged is due
 
 	// Counters.
 	cleared uint64 // counts calls of Clear, so that a read notices one

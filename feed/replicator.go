@@ -4,7 +4,7 @@ import "github.com/go-hypercore/hypercore/feed/bitfield"
 
 // Replicator fetches for a feed and serves it. Its methods are called one after
 // the other, in the order of the events, without locks held: they may call the
-// feed. They must not block.
+// feed, except Close, which waits for them. They must not block.
 type Replicator interface {
 	// DemandChanged: Demand is different from what it was.
 	DemandChanged()
@@ -138,7 +138,7 @@ func (f *Feed) note(n note) {
 }
 
 // dispatch makes the calls that are due. Only one goroutine does at a time, so
-// that they stay in order; what comes up meanwhile it does too.
+// that they stay in order; what comes up meanwhile it does too. Close waits for it.
 func (f *Feed) dispatch() {
 	f.mu.Lock()
 	if f.draining {
@@ -160,5 +160,9 @@ func (f *Feed) dispatch() {
 	}
 	f.demand = false
 	f.draining = false
+	if f.drained != nil {
+		close(f.drained)
+		f.drained = nil
+	}
 	f.mu.Unlock()
 }
