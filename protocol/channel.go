@@ -21,10 +21,13 @@ type channel struct {
 	// guarded by s.mu
 	sw       *swarm        // constant once the channel is joined; nil: the feed is not here
 	local    uint64        // our number, constant once joined
-	remote   uint64        // the remote's number
+	ours     []byte        // the nonce of our Feed (Native)
+	at       *binding      // of the remote's number
 	nonce    []byte        // of the remote's Feed
 	proof    []byte        // its capability
+	matches  bool          // the remote's Feed tells which Feed of ours it answers, and so must ours, see half.go
 	offered  bool          // our Feed was sent
+	own      bool          // on this side's own account
 	bound    bool          // the remote's Feed has come
 	verified bool          // the remote knows the public key
 	joined   bool          // open on both sides
@@ -64,6 +67,7 @@ type channel struct {
 
 	// guarded by s.out.mu
 	news []schedule.Run // to be announced when there is room
+	over bool           // our half has ended (Native): nothing more is sent
 
 	// of the serving goroutine
 	marks     bitfield.Bits // nodes the remote has
@@ -101,8 +105,26 @@ type tally struct {
 
 func newChannel(s *Stream, dk feed.DiscoveryKey) *channel { return &channel{s: s, dk: dk} }
 
-// send appends one small message.
-func (c *channel) send(fn func(b []byte) []byte) { c.s.out.add(fn) }
+// send appends one small message, unless our half has ended.
+func (c *channel) send(fn func(b []byte) []byte) {
+	o := &c.s.out
+	o.mu.Lock()
+	if !o.closed && !c.over {
+		o.put(fn)
+	}
+	o.mu.Unlock()
+}
+
+// unlessOver makes of a message one that is not sent when our half has ended: the
+// number may belong to another feed then.
+func (c *channel) unlessOver(fn func(b []byte) []byte) func(b []byte) []byte {
+	return func(b []byte) []byte {
+		if c.over {
+			return b
+		}
+		return fn(b)
+	}
+}
 
 // leave takes the channel out of its swarm. It may be called twice.
 func (c *channel) leave() {
@@ -112,35 +134,6 @@ func (c *channel) leave() {
 	c.s.mu.Unlock()
 	if sw != nil {
 		sw.leave(c)
-	}
-}
-
-// unbind closes a channel because the remote did.
-func (s *Stream) unbind(c *channel) { s.closeChannel(c, false) }
-
-// closeChannel closes a channel. tell says so to a native remote; hypercore 6
-// has no message for it.
-func (s *Stream) closeChannel(c *channel, tell bool) {
-	s.mu.Lock()
-	if c.gone {
-		s.mu.Unlock()
-		return
-	}
-	c.gone = true
-	c.dropEarly()
-	c.s.mem.give(channelCost)
-	if s.channels[c.dk] == c {
-		delete(s.channels, c.dk)
-	}
-	if c.offered && s.o.Dialect == Native {
-		s.spare = append(s.spare, c.local)
-	}
-	tell = tell && c.joined && s.o.Dialect == Native
-	local := c.local
-	s.mu.Unlock()
-	c.leave()
-	if tell {
-		c.send(func(b []byte) []byte { return wire.AppendInfo(b, local, wire.Info{}) })
 	}
 }
 
@@ -167,7 +160,7 @@ func (c *channel) announce(start, end uint64) {
 	o := &c.s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
+	if o.closed || c.over {
 		return
 	}
 	if len(c.news) == 0 && len(o.control) < maxControl {
@@ -213,7 +206,8 @@ func (c *channel) announceLate() {
 	var r schedule.Run
 	for {
 		o.mu.Lock()
-		if o.closed {
+		if o.closed || c.over {
+			c.news = nil
 			o.mu.Unlock()
 			return
 		}

@@ -26,6 +26,7 @@ func (s *Stream) tick() {
 		case <-t.C:
 		}
 		s.mem.trim(0)
+		s.feedStarved()
 		now := time.Now()
 		writing, wrote := s.out.state(now)
 		if writing > writeStall {

@@ -25,6 +25,8 @@
 //	Request ───────────────────────────────────►
 //	       ◄──────────────────────────────────── Data
 //
+// Either side takes back its Feed with an Info when the feed is removed, see half.go.
+//
 // A remote that has not proven that it knows the public key learns nothing: to it
 // a feed that is here and one that is not look the same. Only an offer made on
 // this side's own account ([StreamOptions].Feeds, [Stream.Offer]) tells that it is

@@ -41,12 +41,24 @@ func (c *channel) onInfo(body []byte) error {
 	}
 	if !c.s.o.Ends {
 		if c.s.o.Dialect == Native && !m.Uploading {
-			c.s.closeChannel(c, false) // the remote closed the feed
+			c.s.remoteOver(c)
 		}
 		return nil
 	}
 	// What the remote asked for before this is answered first.
 	return c.s.push(job{c: c, kind: jobInfo})
+}
+
+// onTakenBack takes an Info for a channel that is not open here.
+func (c *channel) onTakenBack(body []byte) error {
+	var m wire.Info
+	if err := wire.ParseInfo(body, &m); err != nil {
+		return c.s.garbled("info", err)
+	}
+	if !m.Downloading && !m.Uploading {
+		c.s.remoteOver(c)
+	}
+	return nil
 }
 
 // onDone takes the remote's Info in its turn. Serving goroutine.

@@ -50,3 +50,10 @@ const MaxMaps = maxMaps
 
 // Cores is how many cores there are.
 func Cores() int { return runtime.GOMAXPROCS(0) }
+
+// Numbers is how many channel numbers a stream has used.
+func Numbers(s *Stream) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
+}

@@ -102,7 +102,7 @@ func (c *channel) sendExtension(name string, payload []byte) error {
 	case !known:
 		return ErrNoExtension
 	}
-	if !s.out.tryAdd(maxControlHard, len(payload)+frameRest, func(b []byte) []byte { return wire.AppendExtension(b, c.local, uint64(id), payload) }) {
+	if !s.out.tryAdd(maxControlHard, len(payload)+frameRest, c.unlessOver(func(b []byte) []byte { return wire.AppendExtension(b, c.local, uint64(id), payload) })) {
 		return ErrBacklog
 	}
 	return nil

@@ -135,6 +135,13 @@ type linkOptions struct {
 }
 
 func connect(a, b *side, o linkOptions) *link {
+	l := unstarted(a, b, o)
+	l.start()
+	return l
+}
+
+// unstarted is a connection of which the streams do not run yet.
+func unstarted(a, b *side, o linkOptions) *link {
 	ca, cb := protocoltest.Pipe(o.size)
 	ca.Tap, cb.Tap = o.tapA, o.tapB
 	l := &link{t: a.t, ConnA: ca, ConnB: cb, errA: make(chan error, 1), errB: make(chan error, 1)}
@@ -153,9 +160,12 @@ func connect(a, b *side, o linkOptions) *link {
 		o.mutB(&ob)
 	}
 	l.A, l.B = a.e.NewStream(ca, oa), b.e.NewStream(cb, ob)
+	return l
+}
+
+func (l *link) start() {
 	go func() { l.errA <- l.A.Run(ctx) }()
 	go func() { l.errB <- l.B.Run(ctx) }()
-	return l
 }
 
 func (l *link) close() {

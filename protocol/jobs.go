@@ -18,6 +18,7 @@ const (
 	jobRange                // adjacent blocks
 	jobInfo                 // nothing more on the channel
 	jobEnd                  // of ours: the stream is done
+	jobOver                 // of ours: the channel is closed
 )
 
 // job is one request of the remote that waits for its turn.
@@ -247,7 +248,7 @@ func (c *channel) onCancel(body []byte) error {
 // so that the asking side times out; an Unhave spares an old peer that. A remote
 // that asks on and on without reading the refusals loses the stream.
 func (c *channel) refuse(index, n uint64, reason wire.Reason) error {
-	if !c.s.out.reply(func(b []byte) []byte { return c.appendRefusal(b, index, n, reason) }) {
+	if !c.s.out.reply(c.unlessOver(func(b []byte) []byte { return c.appendRefusal(b, index, n, reason) })) {
 		return c.s.blame("write", ErrNotReading)
 	}
 	return nil

@@ -29,16 +29,23 @@ func (s *Stream) offer(sw *swarm) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	if uint64(len(s.channels)) >= s.limit && s.channels[sw.dk] == nil || s.next >= s.limit && len(s.spare) == 0 {
+	if s.e.swarm(sw.dk) != sw {
 		s.mu.Unlock()
-		return ErrTooManyFeeds
+		return ErrNotAdded
 	}
-	c := s.channelFor(sw.dk)
-	if c.joined || c.offered && c.sw == sw {
+	c := s.channels[sw.dk]
+	if c != nil && (c.joined || c.offered && c.sw == sw) {
+		c.own = true
 		s.mu.Unlock()
 		return nil
 	}
-	c.sw = sw
+	if c == nil && uint64(len(s.channels)) >= s.limit || !s.numbers() {
+		s.mu.Unlock()
+		return ErrTooManyFeeds
+	}
+	c = s.channelFor(sw.dk)
+	c.sw, c.own = sw, true
+	c.verified = c.verified || c.bound && s.proves(sw, c.nonce, c.proof)
 	s.sendFeed(c)
 	joined := s.join(c)
 	s.mu.Unlock()
@@ -48,20 +55,15 @@ func (s *Stream) offer(sw *swarm) error {
 
 // sendFeed sends our Feed, and in V6 our Handshake after the first. mu held.
 func (s *Stream) sendFeed(c *channel) {
-	switch {
-	case c.offered:
-		return
-	case s.next < s.limit:
-		c.local = s.next
-		s.next++
-	case len(s.spare) > 0:
-		// The number was in use long ago: all that was sent on it has arrived.
-		c.local = s.spare[0]
-		s.spare = s.spare[1:]
-	default:
+	if c.offered {
 		return
 	}
-	c.offered = true
+	n, ok := s.number()
+	if !ok {
+		s.starved = true
+		return
+	}
+	c.local, c.offered = n, true
 	m := wire.Feed{DiscoveryKey: c.dk}
 	first := !s.firstOut
 	if first {
@@ -69,6 +71,13 @@ func (s *Stream) sendFeed(c *channel) {
 	}
 	if s.o.Dialect == Native {
 		m.Nonce = s.nonce()
+		c.ours = m.Nonce
+		if s.matches {
+			m.Answers = []byte{}
+			if c.verified {
+				m.Answers = c.nonce
+			}
+		}
 		proof := capability(c.sw.key, s.o.LocalID, s.o.RemoteID, m.Nonce)
 		m.Capability = proof[:]
 	} else if first && !s.o.Plain {
@@ -138,34 +147,10 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 		}
 		s.r.SetCipher(wire.NewCipher((*[32]byte)(&sw.key), (*[wire.NonceLen]byte)(m.Nonce)))
 	}
-	if n < uint64(len(s.byNumber)) && s.byNumber[n] != nil {
-		s.unbind(s.byNumber[n]) // a second Feed closes the first
+	c, err := s.bind(s.numbered(n), &m, sw)
+	if c == nil {
+		return err
 	}
-	for uint64(len(s.byNumber)) <= n {
-		s.byNumber = append(s.byNumber, nil)
-	}
-
-	s.mu.Lock()
-	if s.ended {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.channels[dk] == nil && uint64(len(s.channels)) >= s.limit {
-		s.mu.Unlock()
-		return s.blame("open", wire.ErrChannel)
-	}
-	c := s.channelFor(dk)
-	if c.bound {
-		// The same feed on two channels: the newer one counts.
-		s.mu.Unlock()
-		s.unbind(c)
-		s.mu.Lock()
-		c = s.channelFor(dk)
-	}
-	c.bound, c.remote = true, n
-	s.byNumber[n] = c
-	c.nonce, c.proof = slices.Clone(m.Nonce), slices.Clone(m.Capability)
-	s.mu.Unlock()
 	if sw == nil {
 		sw = s.e.swarm(dk) // added since, when feedAdded could not see the channel yet
 	}
@@ -180,12 +165,12 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 // and one that is not look the same.
 func (s *Stream) answer(c *channel, sw *swarm) {
 	s.mu.Lock()
-	if s.ended || !c.bound || c.gone || c.joined {
+	if s.ended || !c.bound || c.gone || c.joined || s.e.swarm(sw.dk) != sw {
 		s.mu.Unlock()
 		return
 	}
 	if s.o.Dialect == Native {
-		if c.nonce == nil || !capable(c.proof, capability(sw.key, s.o.RemoteID, s.o.LocalID, c.nonce)) {
+		if !s.proves(sw, c.nonce, c.proof) {
 			s.mu.Unlock()
 			return
 		}
@@ -230,7 +215,7 @@ func (s *Stream) afterJoin(c *channel, joined bool) {
 		return
 	}
 	if !c.sw.join(c) {
-		s.closeChannel(c, false)
+		s.closeChannel(c, true)
 		s.entered(c)
 		return
 	}
@@ -245,10 +230,14 @@ func (s *Stream) entered(c *channel) {
 	s.mu.Lock()
 	close(c.entering)
 	c.entering = nil
-	gone := c.gone || s.ended
+	gone := c.gone
+	left := gone || s.ended
 	s.mu.Unlock()
-	if gone {
+	if left {
 		c.leave()
+	}
+	if gone {
+		s.release(c)
 	}
 }
 

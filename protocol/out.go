@@ -22,6 +22,8 @@ type outbox struct {
 	control []byte
 	spare   []byte // the other buffer of the two that control alternates between
 	pieces  []*wire.Slab
+	handed  uint64       // how many pieces it was given
+	gone    uint64       // how many of them were written
 	late    []*channel   // with announcements that wait for room
 	cipher  *wire.Cipher // from the byte clear on, to be set before the next write
 	clear   int
@@ -148,7 +150,7 @@ func (o *outbox) piece(s *wire.Slab) bool {
 		s.Release()
 		return false
 	}
-	o.pieces = append(o.pieces, s)
+	o.pieces, o.handed = append(o.pieces, s), o.handed+1
 	o.work.Signal()
 	return true
 }
@@ -235,7 +237,7 @@ func (o *outbox) pass(s *wire.Slab, w *wire.Writer) bool {
 		return o.piece(s)
 	}
 	defer o.mu.Unlock()
-	o.pieces = append(o.pieces, s)
+	o.pieces, o.handed = append(o.pieces, s), o.handed+1
 	if err := o.turn(w); err != nil {
 		o.broken = err
 	}
@@ -295,7 +297,7 @@ func (o *outbox) turn(w *wire.Writer) error {
 	}
 	o.flying = 0
 	if o.sending {
-		o.sending = false
+		o.sending, o.gone = false, o.gone+1
 		o.space.Signal()
 	}
 	o.account()

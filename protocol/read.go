@@ -50,15 +50,15 @@ func (s *Stream) dispatch(ctx context.Context, f wire.Frame) error {
 		s.flush()
 		return s.onFeed(ctx, f.Channel, f.Body)
 	}
-	var c *channel
-	if f.Channel < uint64(len(s.byNumber)) {
-		c = s.byNumber[f.Channel]
-	}
-	if c == nil {
+	if f.Channel >= uint64(len(s.byNumber)) || s.byNumber[f.Channel] == nil {
 		return s.blame("read", ErrUnopened)
 	}
 	if f.Type == wire.TypeHandshake {
 		return s.onHandshake(f.Body)
+	}
+	c := s.byNumber[f.Channel].c.Load()
+	if c == nil {
+		return nil // it was closed; the remote may not know yet
 	}
 	if !c.open.Load() {
 		again, err := s.onEarly(c, f)
@@ -116,13 +116,17 @@ func (s *Stream) small(c *channel, f wire.Frame) error {
 // onEarly handles a message for a channel that is not open: to be dispatched again
 // when another goroutine has opened the channel; kept if the feed is not open here
 // (V6); dropped if it was closed here. A native remote sends nothing before it was
-// answered.
+// answered, but that it takes its offer back.
 func (s *Stream) onEarly(c *channel, f wire.Frame) (again bool, err error) {
 	s.mu.Lock()
 	if entering := c.entering; entering != nil {
 		s.mu.Unlock()
 		<-entering
 		return true, nil
+	}
+	if s.o.Dialect == Native && !c.joined && !c.gone && f.Type == wire.TypeInfo {
+		s.mu.Unlock()
+		return false, c.onTakenBack(f.Body)
 	}
 	defer s.mu.Unlock()
 	switch {

@@ -156,6 +156,9 @@ func (sv *server) do(list []job, i int) bool {
 		sv.s.out.end()
 		return ok
 	}
+	if j.kind == jobOver {
+		return sv.over(c)
+	}
 	if !c.open.Load() {
 		return true
 	}
@@ -199,6 +202,13 @@ func (sv *server) do(list []job, i int) bool {
 		n++
 	}
 	return sv.block(j, n)
+}
+
+// over gives what was sent for a channel to the writer; then its number is free.
+func (sv *server) over(c *channel) bool {
+	ok := sv.flush()
+	sv.s.retire(c)
+	return ok
 }
 
 // settle waits until what was appended or downloaded just now may be shown. A

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -27,6 +28,8 @@ type Stream struct {
 	timeout time.Duration
 	done    chan struct{} // closed when the stream begins to end
 	nonce   func() []byte
+	matches bool // it is told which Feed one answers, see half.go
+	leads   bool // of two offers that cross, ours stands
 
 	out   outbox
 	jobs  jobs
@@ -38,7 +41,7 @@ type Stream struct {
 	w     *wire.Writer
 
 	// of the reading goroutine
-	byNumber []*channel // by the remote's channel numbers
+	byNumber []*binding // by the remote's channel numbers; nil: never used
 	filling  *batch
 	owed     time.Duration // work not charged yet
 	counted  *wire.Slab    // in the weight of a batch already
@@ -67,9 +70,10 @@ type Stream struct {
 
 	mu        sync.Mutex
 	channels  map[feed.DiscoveryKey]*channel
-	next      uint64   // our next channel number
-	spare     []uint64 // numbers of closed channels (Native), for when next has come to its end
-	firstOut  bool     // our first Feed was sent
+	next      uint64  // our next channel number
+	spare     []spare // numbers of closed channels (Native), to be used before
+	starved   bool    // there was no number for an answer
+	firstOut  bool    // our first Feed was sent
 	firstKey  feed.DiscoveryKey
 	sentHello bool
 	hello     *wire.Handshake // the remote's; nil before it came
@@ -100,6 +104,8 @@ func newStream(e *Engine, conn io.ReadWriteCloser, o StreamOptions) *Stream {
 	s.out.init(&s.mem)
 	s.jobs.init(&s.mem)
 	s.r, s.w = wire.NewReader(conn), wire.NewWriter(conn)
+	s.matches = o.Dialect == Native && !bytes.Equal(o.LocalID, o.RemoteID)
+	s.leads = bytes.Compare(o.LocalID, o.RemoteID) > 0
 	s.r.SetChannels(s.limit)
 	s.r.SetBudget(reading{s})
 	return s
@@ -131,6 +137,7 @@ func (s *Stream) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.e.leave(s)
+	s.dropRemoved()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() { s.fail(context.Cause(ctx)) })
@@ -250,7 +257,9 @@ func (s *Stream) Close() error {
 }
 
 // Offer opens one more feed on the stream. The feed must have been added. It
-// returns at once; whether the remote has it shows in Feeds and Engine.Peers.
+// returns at once; whether the remote has it shows in Feeds and Engine.Peers. The
+// offer stands until the feed is removed. ErrTooManyFeeds: there is no channel for it
+// until others are closed.
 func (s *Stream) Offer(key feed.Key) error {
 	sw := s.e.swarm(key.Discovery())
 	if sw == nil {

@@ -199,6 +199,9 @@ func (sw *swarm) close(cause error) {
 	for _, c := range channels {
 		c.s.closeChannel(c, true)
 	}
+	for _, s := range sw.e.Streams() {
+		s.takeBack(sw)
+	}
 	if detach != nil {
 		detach()
 	}

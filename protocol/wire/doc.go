@@ -20,7 +20,8 @@
 // message binds one to a feed, and a second one on the same channel ends the first.
 //
 //	type  message       fields; ! must be there, = value if absent
-//	 0    Feed          1 discoveryKey! 32 bytes, 2 nonce 24 bytes; native: 3 capability 32 bytes
+//	 0    Feed          1 discoveryKey! 32 bytes, 2 nonce 24 bytes; native: 3 capability 32 bytes,
+//	                    4 answers (nonce of a Feed, or empty)
 //	 1    Handshake     1 id, 2 live = false, 3 userData, 4 extensions (strings), 5 ack = false
 //	 2    Info          1 uploading = false, 2 downloading = false
 //	 3    Have          1 start!, 2 length = 1, 3 bitfield (run-length coded), 4 ack = false
@@ -92,6 +93,14 @@
 // channel. A side keeps at least one such request per channel; those beyond what it keeps are
 // answered by NoData at once, as is every one by a side that does not know wait: the sender of
 // the request then makes no more of them on that channel. With bytes or hash there is no waiting.
+//
+// A Feed opens one half of a channel, that of its sender; an Info with neither uploading nor
+// downloading ends it, also when the other side has never sent its own Feed. A side that had its half
+// open then ends it in the same way. The number is free then. Answers is the nonce of the Feed that a
+// Feed answers, empty if it is an offer. A Feed that answers one whose half has ended opens nothing:
+// its sender will end it. Of two offers of a feed that cross, that of the side with the greater ID
+// (as bytes) stands; the other side ends its own and answers. Who sends no answers at all ends only
+// halves of what both have opened, and says so once; with it the newest Feed counts.
 //
 // # The proof of a run
 //

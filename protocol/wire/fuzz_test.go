@@ -27,6 +27,7 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, m := range []any{
 		wire.Feed{Nonce: make([]byte, wire.NonceLen), Capability: make([]byte, wire.KeyLen)},
+		wire.Feed{Nonce: make([]byte, wire.NonceLen), Capability: make([]byte, wire.KeyLen), Answers: make([]byte, wire.NonceLen)},
 		wire.Handshake{ID: []byte("id"), UserData: []byte("user"), Extensions: []string{"a", "b"}},
 		wire.Cancel{Index: 1, Bytes: 2, Hash: true, Length: 3},
 		wire.RequestRange{Start: 5, Length: 6, Nodes: 7, Last: 8, Bytes: 9},

@@ -215,6 +215,8 @@ func TestLimits(t *testing.T) {
 	sig := bytes.Repeat([]byte{6}, wire.SignatureLen)
 	for _, m := range []any{
 		wire.Feed{Nonce: make([]byte, wire.NonceLen), Capability: make([]byte, wire.KeyLen)},
+		wire.Feed{Nonce: make([]byte, wire.NonceLen), Capability: make([]byte, wire.KeyLen), Answers: []byte{}},
+		wire.Feed{Nonce: make([]byte, wire.NonceLen), Capability: make([]byte, wire.KeyLen), Answers: make([]byte, wire.NonceLen)},
 		wire.Handshake{ID: make([]byte, wire.MaxID), UserData: make([]byte, wire.MaxUserData), Extensions: names},
 		wire.Have{Start: wire.MaxBlocks - 1, Length: 1},
 		wire.Have{Start: 0, Length: wire.MaxBlocks, Ack: true},

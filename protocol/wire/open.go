@@ -20,6 +20,7 @@ type Feed struct {
 	DiscoveryKey [KeyLen]byte
 	Nonce        []byte // NonceLen bytes or nil: the sender encrypts with it (native dialect: the freshness of Capability)
 	Capability   []byte // KeyLen bytes or nil; native dialect only: proof that the sender knows the public key
+	Answers      []byte // native dialect only: Nonce of the Feed that this one answers, empty if none, nil from who does not say
 }
 
 // AppendFeed appends a Feed frame.
@@ -32,10 +33,13 @@ func AppendFeed(dst []byte, channel uint64, m Feed) []byte {
 	if m.Capability != nil {
 		dst = appendBytes(dst, 0x1a, m.Capability)
 	}
+	if m.Answers != nil {
+		dst = appendBytes(dst, 0x22, m.Answers)
+	}
 	return closeSmall(dst, at)
 }
 
-// ParseFeed reads the body of a Feed frame. Nonce and Capability alias it.
+// ParseFeed reads the body of a Feed frame. Nonce, Capability and Answers alias it.
 func ParseFeed(body []byte, m *Feed) error {
 	*m = Feed{}
 	d := decoder{b: body}
@@ -49,6 +53,8 @@ func ParseFeed(body []byte, m *Feed) error {
 			m.Nonce = d.fixed("nonce", NonceLen)
 		case 3:
 			m.Capability = d.fixed("capability", KeyLen)
+		case 4:
+			m.Answers = d.bytes("answers")
 		default:
 			d.skip()
 		}

@@ -109,6 +109,9 @@ func (d *decoder) feed(body []byte) error {
 	if m.Capability != nil {
 		d.bytes("capability", m.Capability)
 	}
+	if m.Answers != nil {
+		d.bytes("answers", m.Answers)
+	}
 	return err
 }
 
