@@ -159,7 +159,7 @@ func (s *Stream) closeChannel(c *channel, tell bool) {
 	}
 }
 
-// shut ends our half of a channel. mu held.
+// shut ends our half of a channel, and forgets that of the remote. mu held.
 func (s *Stream) shut(c *channel, tell bool) {
 	c.gone = true
 	c.dropEarly()
@@ -167,6 +167,7 @@ func (s *Stream) shut(c *channel, tell bool) {
 	if s.channels[c.dk] == c {
 		delete(s.channels, c.dk)
 	}
+	c.unbind()
 	if s.o.Dialect != Native {
 		return
 	}
@@ -186,8 +187,8 @@ func (c *channel) unbind() {
 	c.at, c.nonce, c.proof, c.bound, c.verified = nil, nil, nil, false, false
 }
 
-// release gives the number of a channel that was closed back, once the server has done
-// with the channel.
+// release gives the number of a channel that was closed back, and has the server
+// forget the channel.
 func (s *Stream) release(c *channel) {
 	s.mu.Lock()
 	joined := c.joined

@@ -3,9 +3,11 @@ package protocol_test
 import (
 	"crypto/ed25519"
 	"encoding/binary"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/internal/bubble"
@@ -99,4 +101,77 @@ func TestTakenBackBeforeRun(t *testing.T) {
 		<-l.errA
 		<-l.errB
 	})
+}
+
+// TestClosedFeedsAreForgotten: neither side keeps a feed in memory that was closed, for the sake of
+// a stream that goes on, be it closed here or there, after it was open on both sides or not.
+func TestClosedFeedsAreForgotten(t *testing.T) {
+	for _, d := range dialects {
+		t.Run(d.name, func(t *testing.T) { closedFeedsAreForgotten(t, d.d, d.plain) })
+	}
+}
+
+func closedFeedsAreForgotten(t *testing.T, d protocol.Dialect, plain bool) {
+	const n = 12
+	a, b := newSide(t, "a"), newSide(t, "b")
+	first := a.create(1)
+	b.clone(first.Key(), false)
+	keys := []feed.Key{first.Key()}
+	l := connect(a, b, linkOptions{dialect: d, plain: plain, feedsA: keys, feedsB: keys})
+	c := within(t)
+	var kept []weak.Pointer[feed.Feed]
+	open := func(s *side, o feed.Options) *feed.Feed {
+		f, err := feed.Open(ctx, store.Memory(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.add(f)
+		kept = append(kept, weak.Make(f))
+		return f
+	}
+	for i := range n {
+		f := open(a, feed.Options{SecretKey: numberedKey(i)})
+		appendBlocks(t, f, 20)
+		if err := l.A.Offer(f.Key()); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 { // the remote has not got it
+			f.Close()
+			continue
+		}
+		g := open(b, feed.Options{Key: f.Key(), Sparse: true})
+		for k := range uint64(20) {
+			if _, err := g.Get(c, 7*k%20); err != nil { // out of order: both sides note what was sent
+				t.Fatal(err)
+			}
+		}
+		if i%3 == 1 {
+			f, g = g, f
+		}
+		f.Close()
+		g.Close()
+	}
+	appendBlocks(t, first, 1) // the streams go on, and have something to do
+	left := 0
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		left = 0
+		for _, p := range kept {
+			if p.Value() != nil {
+				left++
+			}
+		}
+		if left == 0 {
+			break
+		}
+	}
+	if left > 0 {
+		t.Errorf("%d of %d closed feeds are in memory", left, len(kept))
+	}
+	if l.A.Stats().Ended || l.B.Stats().Ended {
+		t.Error("the streams have ended")
+	}
+	l.close()
+	<-l.errA
+	<-l.errB
 }

@@ -82,6 +82,7 @@ func (s *Stream) serve(ctx context.Context) {
 				return
 			}
 		}
+		clear(list) // it would keep channels that are closed
 		sv.account()
 	}
 }
@@ -204,8 +205,12 @@ func (sv *server) do(list []job, i int) bool {
 	return sv.block(j, n)
 }
 
-// over gives what was sent for a channel to the writer; then its number is free.
+// over forgets a channel. What was sent for it goes to the writer; then its number
+// is free.
 func (sv *server) over(c *channel) bool {
+	c.marks.Clear()
+	delete(sv.s.marked.channels, c)
+	sv.ahead.c = nil
 	ok := sv.flush()
 	sv.s.retire(c)
 	return ok
