@@ -23,9 +23,13 @@ import (
 // same time, that of the side with the greater ID stands, and the other one ends its
 // own and answers.
 //
-// Remotes that do not tell are from before that. With them the newest Feed counts: it
-// takes the place of the one before, and is not answered again when it may itself be
-// an answer.
+// Each side has as many numbers as there are channels, for what it has offered or
+// answered.
+//
+// Remotes that do not tell are from before that. They end the stream when their feeds
+// and ours are more than there are channels. With them the newest Feed counts: it takes
+// the place of the one before, and is not answered again when it may itself be an
+// answer.
 
 // binding is what a number of the remote's is used for.
 type binding struct {
@@ -91,6 +95,7 @@ func (s *Stream) bind(at *binding, m *wire.Feed, sw *swarm) (*channel, error) {
 	dk, own := feed.DiscoveryKey(m.DiscoveryKey), false
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.shares = s.shares || m.Answers != nil
 	c := s.channels[dk]
 	for is := s.meet(c, m, sw); is != meetNew; is = s.meet(c, m, sw) {
 		if is == meetStale || s.ended {
@@ -113,7 +118,7 @@ func (s *Stream) bind(at *binding, m *wire.Feed, sw *swarm) (*channel, error) {
 	if s.ended {
 		return nil, nil
 	}
-	if c == nil && uint64(len(s.channels)) >= s.limit {
+	if c == nil && uint64(len(s.channels)) >= s.limit && s.o.Dialect == V6 {
 		return nil, s.blame("open", wire.ErrChannel)
 	}
 	c = s.channelFor(dk)

@@ -39,7 +39,7 @@ func (s *Stream) offer(sw *swarm) error {
 		s.mu.Unlock()
 		return nil
 	}
-	if c == nil && uint64(len(s.channels)) >= s.limit || !s.numbers() {
+	if c == nil && uint64(len(s.channels)) >= s.limit && !s.shares || !s.numbers() {
 		s.mu.Unlock()
 		return ErrTooManyFeeds
 	}

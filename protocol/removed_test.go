@@ -175,3 +175,80 @@ func closedFeedsAreForgotten(t *testing.T, d protocol.Dialect, plain bool) {
 	<-l.errA
 	<-l.errB
 }
+
+// TestAnswerWaitsForANumber: a side that has offered as many feeds as there are channels cannot
+// answer for one more, and does when one of them is closed.
+func TestAnswerWaitsForANumber(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		f, more := b.create(3), b.create(1)
+		x := dial(t, b, "x", protocol.StreamOptions{})
+		x.says(0, f.Key(), 1, []byte{})
+		x.hears()
+		go x.discard()
+		var first *feed.Feed
+		for i := range wire.MaxNativeChannels - 1 {
+			g := oneOf(t, i)
+			defer g.Close()
+			b.add(g)
+			if err := x.s.Offer(g.Key()); err != nil {
+				t.Fatal(i, err)
+			}
+			if i == 0 {
+				first = g
+			}
+		}
+		if err := x.s.Offer(more.Key()); err != protocol.ErrTooManyFeeds {
+			t.Error(err)
+		}
+		x.send(wire.AppendInfo(nil, 0, wire.Info{}))
+		synctest.Wait()
+		if err := x.s.Offer(more.Key()); err != nil { // the number of f
+			t.Error(err)
+		}
+		x.says(1, f.Key(), 2, []byte{})
+		synctest.Wait()
+		if st := x.s.FeedState(f.DiscoveryKey()); !st.Bound || st.Offered {
+			t.Errorf("answered: %+v", st)
+		}
+		first.Close()
+		time.Sleep(6 * time.Second)
+		if st := x.s.FeedState(f.DiscoveryKey()); !st.Open {
+			t.Errorf("not answered: %+v", st)
+		}
+		x.bye()
+	})
+}
+
+// TestEachItsShare: two sides offer as many feeds as there are channels, of which the other one has
+// none, and each has a channel left for one more of the other's that it has.
+func TestEachItsShare(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		l := connect(a, b, linkOptions{})
+		fill := func(s *side, str *protocol.Stream, from int) {
+			for i := range wire.MaxNativeChannels - 2 {
+				g := oneOf(t, from+i)
+				t.Cleanup(func() { g.Close() })
+				s.add(g)
+				if err := str.Offer(g.Key()); err != nil {
+					t.Fatalf("%s: feed %d: %v", s.id, i, err)
+				}
+			}
+			synctest.Wait()
+		}
+		fill(a, l.A, 0)
+		fill(b, l.B, manyFeeds)
+		f, g := a.create(3), b.create(4)
+		for _, err := range []error{l.A.Offer(f.Key()), l.B.Offer(g.Key())} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		same(t, downloaded(t, b, f.Key()), 0, 3)
+		same(t, downloaded(t, a, g.Key()), 0, 4)
+		l.close()
+		<-l.errA
+		<-l.errB
+	})
+}

@@ -73,6 +73,7 @@ type Stream struct {
 	next      uint64  // our next channel number
 	spare     []spare // numbers of closed channels (Native), to be used before
 	starved   bool    // there was no number for an answer
+	shares    bool    // the remote leaves all numbers of ours to us, see half.go
 	firstOut  bool    // our first Feed was sent
 	firstKey  feed.DiscoveryKey
 	sentHello bool
