@@ -139,20 +139,17 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 		_ = s.ResetWithError(codeDuplicate)
 		return err
 	}
-	keys := p.keysFor(st)
 	ctx, cancel := context.WithCancelCause(p.n.ctx)
 	l := &link{raw: s, initiator: initiator, relayed: relayed, opened: time.Now(), cancel: cancel}
 	l.stream = p.n.engine.NewStream(metered{s, l, p.n}, protocol.StreamOptions{
-		Dialect: dialect, Initiator: initiator, Feeds: keys,
+		Dialect: dialect, Initiator: initiator,
 		LocalID: []byte(self), RemoteID: []byte(id),
 		Label: id.String(), Limited: poor(s.Conn()), Memory: memory,
 	})
 	l.last.Store(l.opened.UnixNano())
 	st.link, st.asked = l, l.opened
-	st.offered = make(map[feed.Key]bool, len(keys))
-	for _, k := range keys {
-		st.offered[k] = true
-	}
+	st.offered = map[feed.Key]bool{}
+	p.offer(st)
 	p.n.wg.Add(1) // under p.mu: Close sets closed before it waits
 	p.mu.Unlock()
 

@@ -12,6 +12,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/protocol"
 )
 
 const (
@@ -74,6 +75,7 @@ type peerState struct {
 	topics  map[feed.DiscoveryKey]time.Time
 	link    *link
 	offered map[feed.Key]bool  // on link
+	full    bool               // link takes no more: what is left is offered by sweep
 	keeping bool               // a keeper runs
 	redial  context.CancelFunc // ends the attempt under way for a new one; nil without
 	wake    chan struct{}      // for the keeper
@@ -235,18 +237,24 @@ func (p *peers) refresh(st *peerState, addrs []ma.Multiaddr) {
 	}
 }
 
-// offer offers the feeds the peer was not offered yet. p.mu is held.
+// offer offers the feeds the peer was not offered yet, as many as the link takes. p.mu
+// is held.
 func (p *peers) offer(st *peerState) {
 	if st.link == nil {
 		return
 	}
+	st.full = false
 	for _, k := range p.keysFor(st) {
 		if st.offered[k] {
 			continue
 		}
+		err := st.link.stream.Offer(k)
+		if st.full = errors.Is(err, protocol.ErrTooManyFeeds); st.full {
+			return
+		}
 		st.offered[k], st.asked = true, time.Now()
 		signal(st.wake) // to see what comes of it
-		if err := st.link.stream.Offer(k); err != nil {
+		if err != nil {
 			log.Debugw("feed not offered", "peer", st.id, "error", err)
 		}
 	}

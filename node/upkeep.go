@@ -18,7 +18,8 @@ func (p *peers) direct(id peer.ID) {
 	}
 }
 
-// sweep closes streams without feeds and forgets peers.
+// sweep closes streams without feeds, offers what there was no room for, and forgets
+// peers.
 func (p *peers) sweep() {
 	now := time.Now()
 	var idle []*link
@@ -26,6 +27,9 @@ func (p *peers) sweep() {
 	for _, st := range p.m {
 		if st.link != nil {
 			st.seen = now
+			if st.full {
+				p.offer(st)
+			}
 			switch {
 			case len(st.link.stream.Feeds()) > 0 || p.hasKeys(st):
 				st.idle = time.Time{}
