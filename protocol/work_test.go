@@ -47,6 +47,9 @@ func TestFloodsAreThrottled(t *testing.T) {
 		{"sixteen ragged maps", 16, func(b []byte, _ uint64) []byte { return append(b, bitfield(0, code)...) }, 0, 10 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.n > 100_000 {
+				t.Skip("takes half a minute with the race detector, on the way that the others go, too")
+			}
 			bubble.Test(t, func(t *testing.T) {
 				b := newSide(t, "b")
 				key := nonce2key([]byte{9})
