@@ -103,7 +103,7 @@ func (s *Stream) bind(at *binding, m *wire.Feed, sw *swarm) (*channel, error) {
 		}
 		old := c
 		if own = own || c.own; is == meetInstead {
-			c = s.succeed(old)
+			s.succeed(old)
 		}
 		s.mu.Unlock()
 		if is == meetInstead {
@@ -130,7 +130,7 @@ func (s *Stream) bind(at *binding, m *wire.Feed, sw *swarm) (*channel, error) {
 }
 
 // succeed puts a new channel in the place of one, with the same half of ours. mu held.
-func (s *Stream) succeed(old *channel) *channel {
+func (s *Stream) succeed(old *channel) {
 	c := newChannel(s, old.dk)
 	c.sw, c.local, c.ours, c.offered, c.own = old.sw, old.local, old.ours, true, old.own
 	old.offered = false
@@ -139,7 +139,6 @@ func (s *Stream) succeed(old *channel) *channel {
 	if err := s.mem.take(channelCost); err != nil {
 		s.out.starve(err)
 	}
-	return c
 }
 
 // proves tells whether a Feed proves that the remote knows the public key.
