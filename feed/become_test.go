@@ -10,7 +10,7 @@ import (
 func TestBecomeKnowsEveryField(t *testing.T) {
 	taken := []string{
 		"journal", "doubtful", "bitsOpen", "bitsLen", "settled", "flight", "cargo", "redo", "hidden",
-		"secret", "acc", "hash", "static", "draft", "unsigned", "image", "tree", "sigs", "links", "memo", "groups",
+		"secret", "keeps", "acc", "hash", "static", "draft", "unsigned", "image", "tree", "sigs", "links", "memo", "groups",
 		"changes", "committed", "pend", "durable", "identity", "announced", "eager", "lazy", "newBits", "newBlocks", "touched",
 		"damage", "behind", "other", "repair", "stale", "frozen",
 	}

@@ -220,8 +220,8 @@ func (f *Feed) gathered() {
 //     the files of a process that was killed what peers have been told.
 //   - A small commit has an entry in the journal instead of 2 and 3 (redo.go), and
 //     the sync of that is its commit point. Before it, the entry is torn and what
-//     was written is as during 1. After it Open appends what the entries hold,
-//     whatever the other files have of it, so 1 goes on meanwhile and 5 comes
+//     was written is as during 1. After it Open appends what the entries hold, and
+//     signs it, whatever the other files have of it, so 1 goes on meanwhile and 5 comes
 //     before 4: all are written and synced before the next slot is, and only then
 //     the room of the entries is used again. With AnnounceDurable 1 and 4 come before
 //     5, unsynced. A feed at rest writes a slot before long.
@@ -281,14 +281,16 @@ func (f *Feed) land(fl *flight, load cargo, final bool, start time.Time) error {
 }
 
 // commitSmall is commit for a flight that has an entry in the journal. Where that is
-// synced the other files are written meanwhile; where it is not, peers hear of the
-// blocks as soon as the entry is written, and Sync waits for the others.
+// synced, the flight is signed and the other files are written meanwhile; where it is
+// not, peers hear of the blocks as soon as the entry is written and the signature made,
+// and Sync waits for the others.
 func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 	written := make(chan error, 1)
 	write := func() { written <- f.writeFlight(fl) }
 	var err error
 	if f.opts.Durability == NoSync {
 		if err = f.commitEntry(fl); err == nil { // instead of 2 and 3
+			f.sign(fl)
 			f.showEarly(fl)
 		}
 		write()
@@ -462,6 +464,11 @@ func (f *Feed) commitBits(r record, load cargo, final bool) error {
 		if err := f.writeAt(bitfieldName, f.files.bitfield, p.buf, p.off); err != nil {
 			f.putBack(load)
 			return f.fail(err, true)
+		}
+	}
+	for _, p := range load.pages {
+		if cap(p.buf) == bitfield.PageSize {
+			pageBufs.Put((*[bitfield.PageSize]byte)(p.buf[:bitfield.PageSize]))
 		}
 	}
 	if !f.bitsOpen || !(load.bits || final || load.due) {

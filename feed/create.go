@@ -89,6 +89,7 @@ func (f *Feed) create(s *found) error {
 // and makes it durable: a key without it would be a feed that nobody can write.
 func (f *Feed) keepSecret(s *found) error {
 	stored := bytes.Equal(s.secret, f.secret)
+	f.keeps = f.secret != nil && (stored || !f.opts.DiscardSecretKey)
 	if f.secret == nil || f.opts.DiscardSecretKey || stored && f.settled.Load() {
 		return nil
 	}

@@ -59,8 +59,10 @@
 //  1. A bit is a promise: on disk, the bit of a block is set only after its bytes
 //     and its nodes are durable, in their files or as an entry of the journal.
 //  2. A writer never forks itself: a block is announced and served only when it
-//     and its signature are durable, which readers hold as well. A directory that is behind what was announced
-//     (a restored backup), or was last written by another node, refuses to append.
+//     is durable, with its signature or the secret key that makes the same one
+//     again; readers hold to this as well. A directory that is behind what was
+//     announced (a restored backup), or was last written by another node, refuses
+//     to append.
 //  3. One door: whatever comes from elsewhere goes through [Feed.Apply] and is
 //     verified before anything is written.
 //  4. Old roots hold: a held node is never replaced by another that is signed too.

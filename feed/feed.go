@@ -61,6 +61,7 @@ type Feed struct {
 	// The log.
 	key      Key
 	secret   ed25519.PrivateKey // nil: not the writer
+	keeps    bool               // the secret key is stored here
 	acc      *merkle.Accumulator
 	hash     merkle.Hash // tree hash at acc.Len(); zero: treeHash computes it
 	static   bool        // finalized, or a clone of such a feed

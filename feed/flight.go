@@ -2,6 +2,8 @@ package feed
 
 import (
 	"context"
+	"crypto/ed25519"
+	"sync"
 
 	"github.com/go-hypercore/hypercore/feed/bitfield"
 )
@@ -24,9 +26,10 @@ type flight struct {
 	runs    []run // of tree
 	chunks  []*chunk
 	sigs    []sigRecord
-	entry   []byte // of the journal, if that is enough; good until the next flight
-	after   bool   // the bitfield is written when those who wait have been told
-	late    bool   // ... and the pages that have changed are for takeLate
+	secret  ed25519.PrivateKey // for those that are still to be made, see sign
+	entry   []byte             // of the journal, if that is enough; good until the next flight
+	after   bool               // the bitfield is written when those who wait have been told
+	late    bool               // ... and the pages that have changed are for takeLate
 }
 
 // cargo is what the next commit does after its sync. Guarded by flushMu.
@@ -160,18 +163,26 @@ func (f *Feed) board(what boarding) (*flight, error) {
 		}
 		f.hidden.takeOff()
 	}
-	secret := f.secret
+	fl.secret = f.secret
+	keeps := f.keeps
 	f.mu.Unlock()
 
-	if sign(secret, fl.sigs) {
+	if what == boardCommit {
+		if !keeps {
+			f.sign(fl)
+		}
+		fl.entry = f.entryFor(fl)
+	}
+	return fl, nil
+}
+
+// sign makes the signatures of a flight that are missing.
+func (f *Feed) sign(fl *flight) {
+	if sign(fl.secret, fl.sigs) {
 		f.mu.Lock()
 		f.sigs.signed(fl.sigs)
 		f.mu.Unlock()
 	}
-	if what == boardCommit {
-		fl.entry = f.entryFor(fl)
-	}
-	return fl, nil
 }
 
 // takeLate makes the images of the changed pages for a flight that was late and has
@@ -231,12 +242,17 @@ func (f *Feed) settleFiles() error {
 	return f.syncDirectory()
 }
 
+// pageBufs are for runs of one page, of which each commit of an append has one. A new
+// one costs as much as all the rest of the image.
+var pageBufs = sync.Pool{New: func() any { return new([bitfield.PageSize]byte) }}
+
 // takePages appends the images of the changed pages, neighbours in one piece.
 func takePages(runs []run, image *bitfield.File) []run {
 	next := ^uint64(0)
 	image.Take(func(p uint64, img []byte) {
 		if p != next {
-			runs = append(runs, run{off: headerSize + int64(p)*int64(image.PageSize())})
+			buf := pageBufs.Get().(*[bitfield.PageSize]byte)
+			runs = append(runs, run{off: headerSize + int64(p)*int64(image.PageSize()), buf: buf[:0]})
 		}
 		r := &runs[len(runs)-1]
 		r.buf = append(r.buf, img...)
@@ -245,11 +261,12 @@ func takePages(runs []run, image *bitfield.File) []run {
 	return runs
 }
 
-// write writes a flight, and tells the caches. If it fails the flight is kept
+// write signs and writes a flight, and tells the caches. If it fails the flight is kept
 // and written again by the next one. The order of the writes does not matter:
 // nothing counts before the journal says so.
 func (f *Feed) write(fl *flight) error {
 	f.flight = fl
+	f.sign(fl)
 	if err := f.writeFiles(fl); err != nil {
 		return err
 	}

@@ -24,14 +24,20 @@ import (
 //	16  4  number of the entry after that slot, from 0
 //	20  4  size of the entry
 //	24  4  CRC-32C of the entry with zeros here: to tell a torn one; what counts is
-//	       the signature
+//	       the tree hash
 //	28  4  number of blocks
 //	32  8  length of the feed before them
-//	40 64  signature of the length after them
-//	104    the size of each block, 4 bytes each; the blocks
+//	40 32  tree hash of the length after them
+//	72 64  its signature; zeros where secret_key is, and makes the same one again
+//	136    the size of each block, 4 bytes each; the blocks
+//
+// The signature is made while the entry is synced. A crash may leave it nowhere, and
+// somebody may take the secret key away before the feed is opened again: then the
+// entry does not count, but the length that it made stays announced.
 const (
 	redoStart  = 2 * slotStride
-	redoHeader = 40 + sigSize
+	redoHeader = redoSig + sigSize
+	redoSig    = 40 + 32
 
 	// redoBytes is the room for entries. When it is full a slot is written. It
 	// bounds what Open has to append again.
@@ -91,8 +97,11 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	if f.opts.Durability == AnnounceDurable && len(fl.sigs) != 1 {
 		return nil // the others would be nowhere but in the file, and may be torn there
 	}
-	sig := lastSigned(fl.sigs)
-	if sig == nil || sig.length != r.length || !covers(fl.segs, d.byteLen, r.byteLen) {
+	if len(fl.sigs) == 0 {
+		return nil
+	}
+	sig := &fl.sigs[len(fl.sigs)-1]
+	if sig.length != r.length || !covers(fl.segs, d.byteLen, r.byteLen) {
 		return nil
 	}
 	be := binary.BigEndian
@@ -104,7 +113,8 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	b = be.AppendUint32(b, 0)
 	b = be.AppendUint32(b, uint32(r.length-d.length))
 	b = be.AppendUint64(b, d.length)
-	b = append(b, sig.sig[:]...)
+	b = append(b, sig.hash[:]...)
+	b = append(b, sig.sig[:]...) // zeros if it is still to be made
 	f.mu.Lock()
 	for i := d.length; i < r.length; i++ {
 		n, err := f.sizeOf(i)
@@ -121,16 +131,6 @@ func (f *Feed) entryFor(fl *flight) []byte {
 	be.PutUint32(b[24:], crc32.Checksum(b, castagnoli))
 	d.buf = b
 	return b
-}
-
-// lastSigned returns the last of the records that are signed, nil if none is.
-func lastSigned(recs []sigRecord) *sigRecord {
-	for i := len(recs) - 1; i >= 0; i-- {
-		if recs[i].signed {
-			return &recs[i]
-		}
-	}
-	return nil
 }
 
 // covers reports whether the segments are the data from start to end.
@@ -176,7 +176,8 @@ type entry struct {
 	first  uint64   // index of its first block
 	blocks [][]byte // in the memory that was read
 	bytes  uint64   // sum of their sizes
-	sig    [sigSize]byte
+	hash   merkle.Hash
+	sig    [sigSize]byte // zeros: it is not here
 }
 
 // readEntries returns the entries that follow a slot, up to the first that is not
@@ -226,7 +227,7 @@ func parseEntry(b []byte, after uint64, n uint32, length uint64) (e entry, size 
 	if sum = crc32.Update(sum, castagnoli, b[28:]); sum != be.Uint32(b[24:]) {
 		return e, 0, false
 	}
-	e.first, e.sig = length, [sigSize]byte(b[40:])
+	e.first, e.hash, e.sig = length, merkle.Hash(b[40:]), [sigSize]byte(b[redoSig:])
 	blocks, rest := uint64(be.Uint32(b[28:])), b[redoHeader:]
 	if blocks == 0 || blocks > uint64(len(rest))/4 || length+blocks > MaxLength {
 		return e, 0, false
@@ -253,8 +254,8 @@ func entriesEnd(r *record, list []entry) uint64 {
 	return length
 }
 
-// replay appends what the entries hold, as long as it is signed. It takes the way
-// of any append: the first commit writes all of it again and syncs it.
+// replay appends what the entries hold, as long as it is signed, or can be. It takes
+// the way of any append: the first commit writes all of it again and syncs it.
 func (f *Feed) replay(list []entry) error {
 	for i := range list {
 		e := &list[i]
@@ -267,7 +268,16 @@ func (f *Feed) replay(list []entry) error {
 				return nil
 			}
 		}
-		if !verifySignature(f.key, acc.TreeHash(), acc.Len(), e.sig[:]) {
+		if acc.TreeHash() != e.hash {
+			return nil
+		}
+		sig, ok, err := f.signatureOf(e)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			last := &list[len(list)-1]
+			f.announced = max(f.announced, last.first+uint64(len(last.blocks)))
 			return nil
 		}
 		identity := f.identity
@@ -276,11 +286,29 @@ func (f *Feed) replay(list []entry) error {
 		}
 		f.identity = identity
 		last := &f.sigs.recs[len(f.sigs.recs)-1]
-		last.sig, last.signed = e.sig, true
+		last.sig, last.signed = sig, true
 		f.repair.Recovered += uint64(len(e.blocks))
 	}
 	if f.opts.ReadOnly && f.repair.Recovered > 0 {
 		f.lay()
 	}
 	return nil
+}
+
+// signatureOf returns the signature of the length that an entry makes. Where the entry
+// has none it is in the file, if the process was killed, or is made again, the same:
+// Ed25519 has only one.
+func (f *Feed) signatureOf(e *entry) (sig [sigSize]byte, ok bool, err error) {
+	length := e.first + uint64(len(e.blocks))
+	if e.sig == [sigSize]byte{} && f.secret != nil {
+		r := sigRecord{hash: e.hash}
+		r.make(f.secret)
+		return r.sig, true, nil
+	}
+	if sig = e.sig; sig == [sigSize]byte{} {
+		if sig, _, err = readSig(f.files.signatures, length); err != nil {
+			return sig, false, f.fileError("read", signaturesName, err)
+		}
+	}
+	return sig, verifySignature(f.key, e.hash, length, sig[:]), nil
 }

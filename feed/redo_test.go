@@ -3,6 +3,7 @@ package feed_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -131,6 +132,73 @@ func TestEntriesSurvive(t *testing.T) {
 	}
 }
 
+// TestEntryUnsigned: an entry is synced while its signature is made. Whoever has the
+// secret key makes the same one again; without it the one in the file counts, and if
+// there is none the blocks are not here, but the writer may not forget them.
+func TestEntryUnsigned(t *testing.T) {
+	const n = 8
+	ctx := context.Background()
+	st, second, f := oneByOne(t, n)
+	signed, err := f.Signature(ctx, n-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := file(t, st, "secret_key")
+
+	killed := st.Clone()
+	killed.Remove("secret_key")
+	r := open(t, killed, feed.Options{})
+	holds(t, r, n)
+	if s, err := r.Signature(ctx, n-1); err != nil || s != signed {
+		t.Errorf("killed, without the secret key: another signature, %v", err)
+	}
+
+	cut := onlyJournal(t, st, second)
+	cut.Remove("secret_key")
+	r = open(t, cut, feed.Options{ReadOnly: true})
+	holds(t, r, 1)
+	r.Close()
+	for range 2 { // the second time the entries follow no slot any more
+		r = open(t, cut, feed.Options{})
+		holds(t, r, 1)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, cut, "secret_key", secret)
+	w := open(t, cut, durable)
+	if _, err := w.Append(ctx, []byte("another block 1")); !errors.Is(err, feed.ErrBehind) {
+		t.Errorf("the writer whose blocks were lost appends: %v", err)
+	}
+}
+
+// TestEntrySigned: where the secret key is not stored an entry holds the signature.
+func TestEntrySigned(t *testing.T) {
+	const n = 8
+	ctx := context.Background()
+	st := store.Memory()
+	f := open(t, st, feed.Options{Durability: feed.AppendDurable, DiscardSecretKey: true})
+	appendN(t, f, 1)
+	second := st.Clone()
+	for i := 1; i < n; i++ {
+		if _, err := f.Append(ctx, block(uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signed, err := f.Signature(ctx, n-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, onlyJournal(t, st, second), feed.Options{})
+	holds(t, r, n)
+	if r.Writable() {
+		t.Error("it has a secret key")
+	}
+	if s, err := r.Signature(ctx, n-1); err != nil || s != signed {
+		t.Errorf("another signature: %v", err)
+	}
+}
+
 // TestEntryTorn: an entry with a changed byte does not count, nor what follows it.
 func TestEntryTorn(t *testing.T) {
 	st, second, _ := oneByOne(t, 6)
@@ -139,7 +207,7 @@ func TestEntryTorn(t *testing.T) {
 	const first = 8192
 	ends := []int{first} // where entries begin, of which each has one block
 	for i := range uint64(5) {
-		ends = append(ends, ends[i]+40+64+4+len(block(1+i)))
+		ends = append(ends, ends[i]+136+4+len(block(1+i)))
 	}
 	if len(journal) != ends[5] {
 		t.Fatalf("the journal has %d bytes, want %d", len(journal), ends[5])

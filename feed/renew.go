@@ -112,7 +112,7 @@ func (f *Feed) become(g *Feed) {
 	f.settled.Store(g.settled.Load())
 	f.flight, f.cargo, f.redo, f.hidden = g.flight, g.cargo, g.redo, g.hidden
 
-	f.secret, f.acc, f.hash, f.static, f.draft, f.unsigned = g.secret, g.acc, g.hash, g.static, g.draft, g.unsigned
+	f.secret, f.keeps, f.acc, f.hash, f.static, f.draft, f.unsigned = g.secret, g.keeps, g.acc, g.hash, g.static, g.draft, g.unsigned
 	f.image, f.tree, f.sigs, f.links, f.memo, f.groups = g.image, g.tree, g.sigs, g.links, g.memo, g.groups
 
 	f.changes, f.committed = f.changes+g.changes, f.changes+g.committed
