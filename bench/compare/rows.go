@@ -180,7 +180,7 @@ func table() []row {
 		},
 		{
 			name: "replicate-512", title: "replicate blocks of 512 bytes", kind: transfer, metrics: transfers, fill: true,
-			block: 512, count: 204800, quick: 102400, slow: 8192,
+			block: 512, count: 204800, quick: 102400, slow: 4096,
 			sides: with([]side{
 				{label: "limit", system: "limit", durability: pageCache},
 				hyper,
@@ -208,7 +208,7 @@ func table() []row {
 		},
 		{
 			name: "append-512", title: "append blocks of 512 bytes, 128 at a time", kind: local, metrics: locals, fill: true,
-			block: 512, count: 819200, quick: 204800, slow: 32768, batch: 128, limit: 5,
+			block: 512, count: 819200, quick: 204800, slow: 16384, batch: 128, limit: 5,
 			sides: with([]side{
 				{label: "limit", system: "limit-local", durability: pageCache, options: map[string]string{"work": "hash"}},
 				hyper,
@@ -217,7 +217,7 @@ func table() []row {
 		},
 		{
 			name: "append-1", title: "append one block of 512 bytes at a time, one caller", kind: local, metrics: locals, fill: true,
-			block: 512, count: 204800, quick: 51200, slow: 8192, batch: 1, limit: 3,
+			block: 512, count: 204800, quick: 25600, slow: 4096, batch: 1, limit: 3,
 			sides: with([]side{
 				{label: "limit", system: "limit-local", durability: pageCache, options: map[string]string{"work": "sign"}},
 				hyper,
@@ -235,13 +235,13 @@ func table() []row {
 		},
 		{
 			name: "get-512", title: "get, random, blocks of 512 bytes, one caller", kind: local, metrics: locals, fill: true,
-			block: 512, count: 204800, quick: 32768, slow: 32768, limit: 2,
+			block: 512, count: 204800, quick: 32768, slow: 8192, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 5}},
 		},
 		{
 			name: "read-512", title: "read stream of blocks of 512 bytes", kind: local, metrics: locals, fill: true,
-			block: 512, count: 204800, quick: 32768, slow: 32768, limit: 2,
+			block: 512, count: 204800, quick: 32768, slow: 8192, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 20}},
 		},
