@@ -40,17 +40,25 @@ func newBallast(dir string) (*ballast, error) {
 	return &ballast{f: f, size: size}, nil
 }
 
-// fill reads the ballast until little memory is free.
+// fill reads the ballast until little memory is free, or until reading more of it
+// leaves as much free: a control group has a share of the memory, and its cache no more
+// than that.
 func (b *ballast) fill(ctx context.Context) error {
+	const piece, vain = 32 * mib, 1024 * mib
 	buf := make([]byte, 1*mib)
-	for n := int64(0); n < 2*b.size && ctx.Err() == nil; n += 32 * mib {
-		if memory("MemFree") < cacheRest {
+	least, since := b.size, int64(0)
+	for n := int64(0); n < 2*b.size && n-since < vain && ctx.Err() == nil; n += piece {
+		free := memory("MemFree")
+		if free < cacheRest {
 			break
 		}
-		if _, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{io.NewSectionReader(b.f, b.at, 32*mib)}, buf); err != nil {
+		if free < least-piece {
+			least, since = free, n
+		}
+		if _, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{io.NewSectionReader(b.f, b.at, piece)}, buf); err != nil {
 			return err
 		}
-		if b.at += 32 * mib; b.at >= b.size {
+		if b.at += piece; b.at >= b.size {
 			b.at = 0
 		}
 	}
