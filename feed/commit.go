@@ -290,7 +290,7 @@ func (f *Feed) commitSmall(fl *flight, load cargo, start time.Time) error {
 	var err error
 	if f.opts.Durability == NoSync {
 		if err = f.commitEntry(fl); err == nil { // instead of 2 and 3
-			f.sign(fl)
+			f.signFlight(fl)
 			f.showEarly(fl)
 		}
 		write()

@@ -176,13 +176,20 @@ func (f *Feed) board(what boarding) (*flight, error) {
 	return fl, nil
 }
 
-// sign makes the signatures of a flight that are missing.
+// sign makes the signatures of a flight that are missing. flushMu is held.
 func (f *Feed) sign(fl *flight) {
 	if sign(fl.secret, fl.sigs) {
 		f.mu.Lock()
 		f.sigs.signed(fl.sigs)
 		f.mu.Unlock()
 	}
+}
+
+// signFlight is sign for a flight that has taken off, which others may write.
+func (f *Feed) signFlight(fl *flight) {
+	f.flushMu.Lock()
+	defer f.flushMu.Unlock()
+	f.sign(fl)
 }
 
 // takeLate makes the images of the changed pages for a flight that was late and has

@@ -3,6 +3,9 @@ package feed_test
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -111,5 +114,46 @@ func TestAdjoining(t *testing.T) {
 	g := open(t, mem, feed.Options{})
 	if r, err := g.Audit(ctx, feed.AuditOptions{}); err != nil || r.Count > 0 || r.Present != 41 {
 		t.Error(r, err)
+	}
+}
+
+// TestUnloadBesideCommit: what the committer has taken to make an entry of may be signed
+// and written by another, because much is pending.
+func TestUnloadBesideCommit(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	disk := storetest.NewHeld(store.Dir(dir), "journal", storetest.Write)
+	f := open(t, disk, feed.Options{Durability: feed.NoSync})
+	appendN(t, f, 1)
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	disk.Hold()
+	appendN(t, f, 1)
+	<-disk.Begun()
+	go func() { // nothing that tells the race detector of an order
+		for {
+			if fi, err := os.Stat(filepath.Join(dir, "data")); err != nil || fi.Size() > 1<<20 {
+				break
+			}
+			runtime.Gosched()
+		}
+		disk.LetGo()
+	}()
+	const batches, batch = 18, 256
+	for range batches {
+		blocks := make([][]byte, batch)
+		for i := range blocks {
+			blocks[i] = make([]byte, 4096)
+		}
+		if _, err := f.Append(ctx, blocks...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := f.Audit(ctx, feed.AuditOptions{}); err != nil || !report.OK() || f.Len() != 2+batches*batch {
+		t.Errorf("%d blocks, %v, %v", f.Len(), report.Problems, err)
 	}
 }

@@ -200,6 +200,8 @@ func (a *app) hintFor(err error, arg string) string {
 		return "end the program that listens there, or name another port; 0 takes any that is free"
 	case errors.Is(err, feed.ErrNotLocal):
 		return "the block was not downloaded; fetch it with: " + a.command("clone", "KEY") + ", or read while hypercore seed or clone runs"
+	case errors.Is(err, syscall.EROFS):
+		return a.command("cat", arg) + " and the like read what is there; for anything else copy the directory to a disk that can be written"
 	case errors.Is(err, fs.ErrPermission):
 		return "check the owner and the mode of the directory"
 	}

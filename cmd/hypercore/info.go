@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/node/control"
 )
 
 const infoHelp = `
@@ -15,7 +17,8 @@ Show what is known about a feed without reading its blocks.
 static, directory}, and from a running node {networked, peers}. length and downloaded
 count blocks; downloaded are those on this machine. A feed that is yours and takes nothing
 for now is writable and has readOnlyCause, in words, and readOnlyCode: behind,
-other_writer (hypercore recover), frozen (hypercore fork), corrupt (hypercore repair).`
+other_writer (hypercore recover), frozen (hypercore fork), corrupt (hypercore repair),
+unwritable (its directory cannot be written).`
 
 func newInfo(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -36,17 +39,7 @@ func newInfo(a *app) *cobra.Command {
 			if a.json {
 				return a.emit(i)
 			}
-			kind := "a copy; the writer is elsewhere"
-			switch {
-			case i.Static:
-				kind = "static: finished, nobody can append"
-			case i.Writable:
-				kind = "yours: this machine can append"
-			}
 			cause := i.ReadOnly()
-			if cause != nil {
-				kind = "read-only: " + message(cause)
-			}
 			here := "all blocks are here"
 			if i.Downloaded < i.Length {
 				here = fmt.Sprintf("%s here (%s), %s missing", plural(i.Downloaded, "block"), bytesText(i.DownloadedBytes), countText(i.Length-i.Downloaded))
@@ -56,7 +49,7 @@ func newInfo(a *app) *cobra.Command {
 				{"discovery key", i.DiscoveryKey},
 				{"length", plural(i.Length, "block") + ", " + bytesText(i.ByteLength)},
 				{"blocks", here},
-				{"kind", kind},
+				{"kind", kindText(i)},
 				{"directory", i.Directory},
 			}
 			if i.Networked {
@@ -71,6 +64,19 @@ func newInfo(a *app) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// kindText says whose a feed is, and why it takes nothing if it is ours.
+func kindText(i control.FeedInfo) string {
+	switch cause := i.ReadOnly(); {
+	case cause != nil:
+		return "read-only: " + message(cause)
+	case i.Static:
+		return "static: finished, nobody can append"
+	case i.Writable:
+		return "yours: this machine can append"
+	}
+	return "a copy; the writer is elsewhere"
 }
 
 // table prints names and values in two columns.

@@ -97,8 +97,14 @@ func newRoot(a *app) *cobra.Command {
 
 		SuggestionsMinimumDistance: 2,
 
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if ask, _ := c.Flags().GetBool("version"); ask {
+				return printVersion(a)
+			}
+			return c.Help()
+		},
 	}
+	root.Flags().Bool("version", false, "print the version, as hypercore version does")
 	root.SetFlagErrorFunc(flagError)
 	p := root.PersistentFlags()
 	p.StringVar(&a.homeDir, "home", "", "directory of your feeds and nodes (default $HYPERCORE_HOME, else "+homeHelp()+")")
@@ -151,6 +157,7 @@ var commands = []struct {
 	{groupFeed, newGet},
 	{groupFeed, newCat},
 	{groupFeed, newInfo},
+	{groupFeed, newList},
 	{groupFeed, newVerify},
 	{groupFeed, newDump},
 	{groupFeed, newRepair},

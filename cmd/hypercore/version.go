@@ -22,18 +22,20 @@ func newVersion(a *app) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Long:  "Print the version of this program.\n\n--json: {version, revision, go, platform}",
-		RunE: func(*cobra.Command, []string) error {
-			v := thisVersion()
-			if a.json {
-				return a.emit(v)
-			}
-			s := "hypercore " + v.Version
-			if v.Revision != "" {
-				s += " (" + v.Revision + ")"
-			}
-			return a.print("%s, %s, %s", s, v.Go, v.Platform)
-		},
+		RunE:  func(*cobra.Command, []string) error { return printVersion(a) },
 	}
+}
+
+func printVersion(a *app) error {
+	v := thisVersion()
+	if a.json {
+		return a.emit(v)
+	}
+	s := "hypercore " + v.Version
+	if v.Revision != "" {
+		s += " (" + v.Revision + ")"
+	}
+	return a.print("%s, %s, %s", s, v.Go, v.Platform)
 }
 
 func thisVersion() versionInfo {

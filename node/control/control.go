@@ -85,13 +85,13 @@ type FeedInfo struct {
 	Downloaded      uint64 `json:"downloaded"`           // blocks that are here
 	DownloadedBytes uint64 `json:"downloadedBytes"`      // bytes of those
 	Duplicates      uint64 `json:"duplicates,omitempty"` // blocks that came from peers although they were here, since the feed was opened
-	Writable        bool   `json:"writable"`
+	Writable        bool   `json:"writable"`             // the secret key is here
 	Static          bool   `json:"static"`
 	Directory       string `json:"directory,omitempty"`
 	Networked       bool   `json:"networked,omitempty"`     // a running node serves or fetches it
 	Peers           int    `json:"peers,omitempty"`         // connected ones
 	ReadOnlyCause   string `json:"readOnlyCause,omitempty"` // why a writable feed takes nothing
-	ReadOnlyCode    string `json:"readOnlyCode,omitempty"`  // the same as a code of errors, or "corrupt"
+	ReadOnlyCode    string `json:"readOnlyCode,omitempty"`  // the same as a code of errors, or "corrupt" or "unwritable"
 }
 
 // ReadOnly is ReadOnlyCause as the error that it was; nil if there is none.

@@ -78,8 +78,12 @@ var codes = []struct {
 	{"no_file", 404, fs.ErrNotExist},
 }
 
-// codeCorrupt stands for *feed.CorruptError in FeedInfo.
-const codeCorrupt = "corrupt"
+// In FeedInfo codeCorrupt stands for *feed.CorruptError, and codeUnwritable for a feed
+// of one's own that is opened to be read.
+const (
+	codeCorrupt    = "corrupt"
+	codeUnwritable = "unwritable"
+)
 
 // wireError is an error as JSON.
 type wireError struct {

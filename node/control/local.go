@@ -38,6 +38,7 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 	if err != nil {
 		return FeedInfo{}, err
 	}
+	own := f.SecretKey() != nil
 	i := FeedInfo{
 		Key:             f.Key().String(),
 		DiscoveryKey:    f.DiscoveryKey().String(),
@@ -46,7 +47,7 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 		Downloaded:      s.Blocks,
 		DownloadedBytes: held,
 		Duplicates:      s.Duplicates,
-		Writable:        f.Writable(),
+		Writable:        f.Writable() || own,
 		Static:          f.Static(),
 		Directory:       l.of.Dir,
 		Networked:       l.of.Networked,
@@ -54,7 +55,8 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 	if l.of.Peers != nil {
 		i.Peers = len(l.of.Peers())
 	}
-	if s.Err != nil {
+	switch {
+	case s.Err != nil:
 		i.ReadOnlyCause = s.Err.Error()
 		switch w, _ := toWire(s.Err); {
 		case w.Corrupt != nil:
@@ -62,6 +64,8 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 		case len(w.Codes) > 0:
 			i.ReadOnlyCode = w.Codes[0]
 		}
+	case own && !f.Writable() && !f.Static():
+		i.ReadOnlyCause, i.ReadOnlyCode = "its directory cannot be written", codeUnwritable
 	}
 	return i, nil
 }
