@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sort"
 )
 
 // A system is one thing that can be measured, as it is inside one process: a
@@ -49,16 +48,6 @@ func register(name string, make func() system) {
 		panic("two systems named " + name)
 	}
 	systems[name] = make
-}
-
-// registered lists the names, sorted.
-func registered() []string {
-	var names []string
-	for n := range systems {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	return names
 }
 
 // noTransfer is embedded by systems that only do local work.
