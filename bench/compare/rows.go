@@ -235,26 +235,26 @@ func table() []row {
 		},
 		{
 			name: "get-512", title: "get, random, blocks of 512 bytes, one caller", kind: local, metrics: locals, fill: true,
-			block: 512, count: 204800, quick: 32768, slow: 8192, limit: 2,
+			block: 512, count: 204800, quick: 32768, slow: 4096, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 5}},
 		},
 		{
 			name: "read-512", title: "read stream of blocks of 512 bytes", kind: local, metrics: locals, fill: true,
-			block: 512, count: 204800, quick: 32768, slow: 8192, limit: 2,
+			block: 512, count: 204800, quick: 32768, slow: 4096, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 20}},
 		},
 		{
 			name: "read-64k", title: "read stream of blocks of 64 KiB", kind: local, metrics: localBytes, fill: true,
-			block: 64 * kib, count: 2048, quick: 1024, slow: 1024, limit: 2,
+			block: 64 * kib, count: 2048, quick: 1024, slow: 512, limit: 2,
 			sides: with([]side{hyperRead}, npms("reads only")),
 			goals: []goal{{side: "hypercore", than: "npm", value: 3}},
 		},
 		{
 			name: "live", title: "append at the writer to Get returning at a reader, 100 blocks of 512 bytes per second", kind: live,
 			metrics: []metric{p50, p99, cpuSend, cpuRecv, memSend, memRecv},
-			block:   512, count: 1000, quick: 100, slow: 100, rate: 100,
+			block:   512, count: 1000, quick: 64, slow: 64, rate: 100,
 			sides: with([]side{
 				{label: "limit", system: "limit", durability: pageCache},
 				{label: "hypercore", system: "hypercore", durability: "announced before the writer's disk has it", options: map[string]string{"durability": "none"}},
