@@ -19,7 +19,7 @@ import (
 //
 // From redoStart on, one behind the other, integers big endian:
 //
-//	 0  8  "hcentry1"
+//	 0  8  "hcentry2"
 //	 8  8  sequence number of the slot that it follows
 //	16  4  number of the entry after that slot, from 0
 //	20  4  size of the entry
@@ -34,10 +34,13 @@ import (
 // The signature is made while the entry is synced. A crash may leave it nowhere, and
 // somebody may take the secret key away before the feed is opened again: then the
 // entry does not count, but the length that it made stays announced.
+//
+// "hcentry1" is from before: it has no tree hash, and always the signature, at 40.
 const (
 	redoStart  = 2 * slotStride
 	redoHeader = redoSig + sigSize
-	redoSig    = 40 + 32
+	redoSig    = redoHash + 32
+	redoHash   = 40
 
 	// redoBytes is the room for entries. When it is full a slot is written. It
 	// bounds what Open has to append again.
@@ -47,7 +50,10 @@ const (
 	maxEntry = 256 << 10
 )
 
-var redoMagic = [8]byte{'h', 'c', 'e', 'n', 't', 'r', 'y', '1'}
+var (
+	redoMagic = [8]byte([]byte("hcentry2"))
+	oldMagic  = [8]byte([]byte("hcentry1"))
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -173,10 +179,10 @@ func (f *Feed) dropEntries() {
 
 // entry is an entry as it was read.
 type entry struct {
-	first  uint64   // index of its first block
-	blocks [][]byte // in the memory that was read
-	bytes  uint64   // sum of their sizes
-	hash   merkle.Hash
+	first  uint64        // index of its first block
+	blocks [][]byte      // in the memory that was read
+	bytes  uint64        // sum of their sizes
+	hash   merkle.Hash   // zeros: it was not told
 	sig    [sigSize]byte // zeros: it is not here
 }
 
@@ -214,11 +220,15 @@ func parseEntries(b []byte, r *record) (list []entry) {
 // number after this slot and a feed of this length.
 func parseEntry(b []byte, after uint64, n uint32, length uint64) (e entry, size int, ok bool) {
 	be := binary.BigEndian
-	if len(b) < redoHeader || [8]byte(b) != redoMagic || be.Uint64(b[8:]) != after || be.Uint32(b[16:]) != n || be.Uint64(b[32:]) != length {
+	header := redoHeader
+	if len(b) >= len(oldMagic) && [8]byte(b) == oldMagic {
+		header -= redoSig - redoHash
+	}
+	if len(b) < header || header == redoHeader && [8]byte(b) != redoMagic || be.Uint64(b[8:]) != after || be.Uint32(b[16:]) != n || be.Uint64(b[32:]) != length {
 		return e, 0, false
 	}
 	size = int(be.Uint32(b[20:]))
-	if size < redoHeader || size > maxEntry || size > len(b) {
+	if size < header || size > maxEntry || size > len(b) {
 		return e, 0, false
 	}
 	b = b[:size]
@@ -227,8 +237,10 @@ func parseEntry(b []byte, after uint64, n uint32, length uint64) (e entry, size 
 	if sum = crc32.Update(sum, castagnoli, b[28:]); sum != be.Uint32(b[24:]) {
 		return e, 0, false
 	}
-	e.first, e.hash, e.sig = length, merkle.Hash(b[40:]), [sigSize]byte(b[redoSig:])
-	blocks, rest := uint64(be.Uint32(b[28:])), b[redoHeader:]
+	if e.first, e.sig = length, [sigSize]byte(b[header-sigSize:]); header == redoHeader {
+		e.hash = merkle.Hash(b[redoHash:])
+	}
+	blocks, rest := uint64(be.Uint32(b[28:])), b[header:]
 	if blocks == 0 || blocks > uint64(len(rest))/4 || length+blocks > MaxLength {
 		return e, 0, false
 	}
@@ -268,7 +280,9 @@ func (f *Feed) replay(list []entry) error {
 				return nil
 			}
 		}
-		if acc.TreeHash() != e.hash {
+		if hash := acc.TreeHash(); e.hash == (merkle.Hash{}) && e.sig != [sigSize]byte{} {
+			e.hash = hash
+		} else if e.hash != hash {
 			return nil
 		}
 		sig, ok, err := f.signatureOf(e)

@@ -3,8 +3,10 @@ package feed_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -196,6 +198,39 @@ func TestEntrySigned(t *testing.T) {
 	}
 	if s, err := r.Signature(ctx, n-1); err != nil || s != signed {
 		t.Errorf("another signature: %v", err)
+	}
+}
+
+// TestEntryBefore: entries as they were before they had a tree hash count as well.
+func TestEntryBefore(t *testing.T) {
+	const n = 8
+	ctx := context.Background()
+	st, second, f := oneByOne(t, n)
+	cut := onlyJournal(t, st, second)
+	journal := file(t, cut, "journal")
+	old := bytes.Clone(journal[:8192])
+	for i, at := uint64(1), 8192; i < n; i++ {
+		e := journal[at : at+136+4+len(block(i))]
+		at += len(e)
+		sig, err := f.Signature(ctx, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := append([]byte("hcentry1"), e[8:40]...)
+		b = append(append(b, sig.Bytes[:]...), e[136:]...)
+		binary.BigEndian.PutUint32(b[20:], uint32(len(b)))
+		binary.BigEndian.PutUint32(b[24:], 0)
+		binary.BigEndian.PutUint32(b[24:], crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+		old = append(old, b...)
+	}
+	put(t, cut, "journal", old)
+	keyless := cut.Clone()
+	keyless.Remove("secret_key")
+	holds(t, open(t, keyless, feed.Options{ReadOnly: true}), n)
+	g := open(t, cut, feed.Options{})
+	holds(t, g, n)
+	if report, err := g.Audit(ctx, feed.AuditOptions{}); err != nil || !report.OK() {
+		t.Errorf("audit: %v, %v", report.Problems, err)
 	}
 }
 
