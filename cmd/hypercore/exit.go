@@ -107,13 +107,7 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 		return code
 	}
 	a.warn("%s: %s", cmd.CommandPath(), message(err))
-	h := ""
-	var hi *hinted
-	if errors.As(err, &hi) {
-		h = hi.hint
-	} else {
-		h = a.hintFor(err, "FEED")
-	}
+	h := a.hintOf(err, "FEED")
 	if code == exitUsage && h == "" {
 		h = helpLine(cmd)
 	}
@@ -121,6 +115,15 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 		a.warn("  → %s", h)
 	}
 	return code
+}
+
+// hintOf is what the user can do about err, which came of the feed that is called arg.
+func (a *app) hintOf(err error, arg string) string {
+	var hi *hinted
+	if errors.As(err, &hi) {
+		return hi.hint
+	}
+	return a.hintFor(err, arg)
 }
 
 // helpLine is the command line that explains how cmd is called.

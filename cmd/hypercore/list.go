@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
 )
 
@@ -87,7 +88,7 @@ func (a *app) listUnread(name string, err error) error {
 		return a.emit(listed{Name: name, Error: message(err)})
 	}
 	a.warn("%s: %s", name, message(err))
-	if h := a.hintFor(err, name); h != "" {
+	if h := a.hintOf(err, name); h != "" {
 		a.warn("  → %s", h)
 	}
 	return nil
@@ -95,7 +96,7 @@ func (a *app) listUnread(name string, err error) error {
 
 // nameText is the name of a feed in the list: one that is called by its key has none.
 func nameText(name string) string {
-	if len(name) == 64 {
+	if _, err := feed.ParseKey(name); err == nil {
 		return "-"
 	}
 	return name

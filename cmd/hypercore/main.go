@@ -82,6 +82,7 @@ Or for real:
 
 func newRoot(a *app) *cobra.Command {
 	cobra.EnableCommandSorting = false // the order below is the one in which they are needed
+	showVersion := false
 	root := &cobra.Command{
 		Use:           "hypercore",
 		Short:         "Signed append-only logs, shared peer to peer",
@@ -98,13 +99,13 @@ func newRoot(a *app) *cobra.Command {
 		SuggestionsMinimumDistance: 2,
 
 		RunE: func(c *cobra.Command, _ []string) error {
-			if ask, _ := c.Flags().GetBool("version"); ask {
+			if showVersion {
 				return printVersion(a)
 			}
 			return c.Help()
 		},
 	}
-	root.Flags().Bool("version", false, "print the version, as hypercore version does")
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version, as hypercore version does")
 	root.SetFlagErrorFunc(flagError)
 	p := root.PersistentFlags()
 	p.StringVar(&a.homeDir, "home", "", "directory of your feeds and nodes (default $HYPERCORE_HOME, else "+homeHelp()+")")
