@@ -25,7 +25,6 @@ type channel struct {
 	at       *binding      // of the remote's number
 	nonce    []byte        // of the remote's Feed
 	proof    []byte        // its capability
-	matches  bool          // the remote's Feed tells which Feed of ours it answers, and so must ours, see half.go
 	offered  bool          // our Feed was sent
 	own      bool          // on this side's own account
 	bound    bool          // the remote's Feed has come

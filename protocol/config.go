@@ -81,8 +81,8 @@ type StreamOptions struct {
 	// does; 0: as many as were opened, at least one.
 	ExpectedFeeds int
 	// LocalID and RemoteID are what the transport has proven: the peer IDs. The
-	// native capability binds both. In V6 LocalID, if there is one, is the id of
-	// the Handshake.
+	// native capability binds both, so they must differ (ErrSameID). In V6 LocalID,
+	// if there is one, is the id of the Handshake.
 	LocalID, RemoteID []byte
 	// Label names the remote in messages and PeerStats.
 	Label string

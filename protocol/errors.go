@@ -14,6 +14,9 @@ var (
 	ErrAdded = errors.New("protocol: feed already added")
 	// ErrTooManyFeeds: more feeds than channels on one stream.
 	ErrTooManyFeeds = errors.New("protocol: too many feeds on one stream")
+	// ErrSameID: a Native stream whose LocalID and RemoteID are equal, or both
+	// missing. What proves one side would prove the other one then.
+	ErrSameID = errors.New("protocol: a native stream needs the different IDs of its two sides")
 	// ErrBacklog: the remote reads too slowly for more extension messages.
 	ErrBacklog = errors.New("protocol: too much is waiting to be sent")
 	// ErrMemory: the stream would need more memory than there is for it, see

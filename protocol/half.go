@@ -11,8 +11,8 @@ import (
 
 // A channel has two halves, one for each side: a half begins with its side's Feed
 // and ends with its side's Info that it neither uploads nor downloads, whether the
-// other side has ever answered or not (Native; before that only what was open on both
-// sides was ended so). When one half of an open channel has ended, so does the other.
+// other side has ever answered or not (Native). When one half of an open channel has
+// ended, so does the other.
 // What a half's side sends arrives in order, so its number is free at once for another
 // feed, as soon as all that was sent on it before is on its way.
 //
@@ -25,11 +25,6 @@ import (
 //
 // Each side has as many numbers as there are channels, for what it has offered or
 // answered.
-//
-// Remotes that do not tell are from before that. They end the stream when their feeds
-// and ours are more than there are channels. With them the newest Feed counts: it takes
-// the place of the one before, and is not answered again when it may itself be an
-// answer.
 
 // binding is what a number of the remote's is used for.
 type binding struct {
@@ -61,26 +56,23 @@ func (s *Stream) numbered(n uint64) *binding {
 type meeting int
 
 const (
-	meetNew     meeting = iota // it opens a channel, or answers our Feed
-	meetStale                  // it comes to nothing; the remote will find out
-	meetAnew                   // the channel there was is closed first
-	meetInstead                // it takes the place of an earlier one
+	meetNew   meeting = iota // it opens a channel, or answers our Feed
+	meetStale                // it comes to nothing; the remote will find out
+	meetAnew                 // the channel there was is closed first
 )
 
 // meet tells what becomes of a Feed for a channel, which may be nil. mu held.
 func (s *Stream) meet(c *channel, m *wire.Feed, sw *swarm) meeting {
-	matches := s.matches && m.Answers != nil
+	native := s.o.Dialect == Native
 	offered := c != nil && c.offered
 	switch {
-	case matches && len(m.Answers) > 0 && !(offered && bytes.Equal(m.Answers, c.ours)):
+	case native && len(m.Answers) > 0 && !(offered && bytes.Equal(m.Answers, c.ours)):
 		return meetStale
 	case c == nil:
 		return meetNew
-	case c.bound && offered && !matches && s.o.Dialect == Native:
-		return meetInstead
 	case c.bound:
 		return meetAnew
-	case offered && matches && len(m.Answers) == 0 && sw != nil && s.proves(sw, m.Nonce, m.Capability):
+	case native && offered && len(m.Answers) == 0 && sw != nil && s.proves(sw, m.Nonce, m.Capability):
 		if s.leads {
 			return meetStale
 		}
@@ -95,23 +87,14 @@ func (s *Stream) bind(at *binding, m *wire.Feed, sw *swarm) (*channel, error) {
 	dk, own := feed.DiscoveryKey(m.DiscoveryKey), false
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shares = s.shares || m.Answers != nil
 	c := s.channels[dk]
 	for is := s.meet(c, m, sw); is != meetNew; is = s.meet(c, m, sw) {
 		if is == meetStale || s.ended {
 			return nil, nil
 		}
-		old := c
-		if own = own || c.own; is == meetInstead {
-			s.succeed(old)
-		}
+		own = own || c.own
 		s.mu.Unlock()
-		if is == meetInstead {
-			old.leave()
-			s.jobs.answer(job{c: old, kind: jobOver})
-		} else {
-			s.closeChannel(old, true)
-		}
+		s.closeChannel(c, true)
 		s.mu.Lock()
 		c = s.channels[dk]
 	}
@@ -123,22 +106,10 @@ func (s *Stream) bind(at *binding, m *wire.Feed, sw *swarm) (*channel, error) {
 	}
 	c = s.channelFor(dk)
 	c.own = c.own || own
-	c.bound, c.at, c.matches = true, at, s.matches && m.Answers != nil
+	c.bound, c.at = true, at
 	c.nonce, c.proof = slices.Clone(m.Nonce), slices.Clone(m.Capability)
 	at.c.Store(c)
 	return c, nil
-}
-
-// succeed puts a new channel in the place of one, with the same half of ours. mu held.
-func (s *Stream) succeed(old *channel) {
-	c := newChannel(s, old.dk)
-	c.sw, c.local, c.ours, c.offered, c.own = old.sw, old.local, old.ours, true, old.own
-	old.offered = false
-	s.shut(old, false)
-	s.channels[c.dk] = c
-	if err := s.mem.take(channelCost); err != nil {
-		s.out.starve(err)
-	}
 }
 
 // proves tells whether a Feed proves that the remote knows the public key.
@@ -232,8 +203,7 @@ func (s *Stream) spareReady() bool {
 	return s.out.gone >= s.spare[0].after
 }
 
-// number takes one. Those that were used come first: a remote from before keeps what it
-// does not have until its number is used again. mu held.
+// number takes one, of those that were used first: the remote has room for them. mu held.
 func (s *Stream) number() (n uint64, ok bool) {
 	switch {
 	case s.spareReady():
@@ -281,7 +251,7 @@ func (s *Stream) remoteOver(c *channel) {
 		s.mu.Unlock()
 		return
 	}
-	sw, again := c.sw, c.joined && c.own && c.matches
+	sw, again := c.sw, c.joined && c.own && s.o.Dialect == Native
 	s.mu.Unlock()
 	s.closeChannel(c, true)
 	if again {

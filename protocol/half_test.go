@@ -2,6 +2,9 @@ package protocol_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net"
 	"testing"
 	"testing/synctest"
 
@@ -11,7 +14,7 @@ import (
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
 
-// says opens a feed on channel n. answers is nil from a remote that does not tell.
+// says opens a feed on channel n. No answers: it is an offer.
 func (x *raw) says(n uint64, key feed.Key, nonce byte, answers []byte) {
 	m := wire.Feed{DiscoveryKey: key.Discovery(), Nonce: bytes.Repeat([]byte{nonce}, wire.NonceLen), Answers: answers}
 	c := protocol.Capability(key, x.id, x.peer, m.Nonce)
@@ -95,7 +98,7 @@ func TestOffersCross(t *testing.T) {
 		f := b.create(3)
 		x := dial(t, b, "x", protocol.StreamOptions{Feeds: []feed.Key{f.Key()}})
 		n, _ := x.hears()
-		x.says(0, f.Key(), 1, []byte{})
+		x.says(0, f.Key(), 1, nil)
 		x.over(n)
 		if _, m := x.hears(); !bytes.Equal(m.Answers, bytes.Repeat([]byte{1}, wire.NonceLen)) {
 			t.Errorf("not answered: %+v", m)
@@ -104,7 +107,7 @@ func TestOffersCross(t *testing.T) {
 
 		y := dial(t, b, "a", protocol.StreamOptions{Feeds: []feed.Key{f.Key()}})
 		_, first := y.hears()
-		y.says(0, f.Key(), 1, []byte{})
+		y.says(0, f.Key(), 1, nil)
 		synctest.Wait()
 		if st := y.s.FeedState(f.DiscoveryKey()); st.Bound || st.Open {
 			t.Errorf("an offer that does not stand: %+v", st)
@@ -116,45 +119,27 @@ func TestOffersCross(t *testing.T) {
 	})
 }
 
-// TestRemoteThatDoesNotTell: with a remote from before, which does not tell what its Feeds answer,
-// the newest Feed counts. It is not answered once more, as it may be an answer, and numbers are used
-// again at once: the remote keeps what it does not have until then.
-func TestRemoteThatDoesNotTell(t *testing.T) {
-	bubble.Test(t, func(t *testing.T) {
-		b := newSide(t, "b")
-		f, g := b.create(3), b.create(3)
-		x := dial(t, b, "x", protocol.StreamOptions{})
-		x.s.Offer(g.Key())
-		n, _ := x.hears()
-		g.Close()
-		x.over(n)
-		x.s.Offer(f.Key())
-		if k, _ := x.hears(); k != n {
-			t.Errorf("channel %d, and %d is free", k, n)
+// TestSameIDs: a native stream between sides that cannot be told apart does not begin, as what proves
+// one side would prove the other one; with hypercore 6's protocol IDs are only names.
+func TestSameIDs(t *testing.T) {
+	b := newSide(t, "b")
+	f := b.create(1)
+	for _, id := range [][]byte{nil, []byte("b")} {
+		conn, other := net.Pipe()
+		s := b.e.NewStream(conn, protocol.StreamOptions{Feeds: []feed.Key{f.Key()}, LocalID: id, RemoteID: id})
+		if err := s.Run(ctx); !errors.Is(err, protocol.ErrSameID) {
+			t.Errorf("IDs %q: %v", id, err)
 		}
-		x.says(0, f.Key(), 1, nil)
-		x.next(wire.TypeHandshake)
-		x.says(1, f.Key(), 2, nil)
-		x.send(wire.AppendHandshake(nil, 1, wire.Handshake{Live: true}))
-		x.send(wire.AppendWant(nil, 0, wire.Want{Length: 1 << 20})) // it has not known yet
-		synctest.Wait()
-		if p := b.e.Peers(f.DiscoveryKey()); len(p) != 1 || p[0].Wants {
-			t.Errorf("peers: %+v", p)
+		if _, err := other.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("IDs %q: the other side reads %v", id, err)
 		}
-		x.send(wire.AppendWant(nil, 1, wire.Want{Length: 1 << 20}))
-		fr, err := x.r.Next()
-		for ; err == nil && fr.Type != wire.TypeHave; fr, err = x.r.Next() {
-			if fr.Type == wire.TypeFeed || fr.Type == wire.TypeInfo {
-				t.Errorf("%v on channel %d", fr.Type, fr.Channel)
-			}
-		}
-		if err != nil || fr.Channel != n {
-			t.Errorf("answered on channel %d: %v", fr.Channel, err)
-		}
-		f.Close()
-		x.over(n)
-		x.bye()
-	})
+	}
+	conn, other := net.Pipe()
+	other.Close()
+	s := b.e.NewStream(conn, protocol.StreamOptions{Dialect: protocol.V6, LocalID: []byte("b"), RemoteID: []byte("b")})
+	if err := s.Run(ctx); errors.Is(err, protocol.ErrSameID) {
+		t.Error("V6:", err)
+	}
 }
 
 // TestNothingComesLate: a remote reads slowly. Of a feed that is closed meanwhile nothing comes on its

@@ -39,7 +39,7 @@ func (s *Stream) offer(sw *swarm) error {
 		s.mu.Unlock()
 		return nil
 	}
-	if c == nil && uint64(len(s.channels)) >= s.limit && !s.shares || !s.numbers() {
+	if c == nil && s.o.Dialect == V6 && uint64(len(s.channels)) >= s.limit || !s.numbers() {
 		s.mu.Unlock()
 		return ErrTooManyFeeds
 	}
@@ -72,11 +72,8 @@ func (s *Stream) sendFeed(c *channel) {
 	if s.o.Dialect == Native {
 		m.Nonce = s.nonce()
 		c.ours = m.Nonce
-		if s.matches {
-			m.Answers = []byte{}
-			if c.verified {
-				m.Answers = c.nonce
-			}
+		if c.verified {
+			m.Answers = c.nonce
 		}
 		proof := capability(c.sw.key, s.o.LocalID, s.o.RemoteID, m.Nonce)
 		m.Capability = proof[:]

@@ -28,7 +28,6 @@ type Stream struct {
 	timeout time.Duration
 	done    chan struct{} // closed when the stream begins to end
 	nonce   func() []byte
-	matches bool // it is told which Feed one answers, see half.go
 	leads   bool // of two offers that cross, ours stands
 
 	out   outbox
@@ -73,7 +72,6 @@ type Stream struct {
 	next      uint64  // our next channel number
 	spare     []spare // numbers of closed channels (Native), to be used before
 	starved   bool    // there was no number for an answer
-	shares    bool    // the remote leaves all numbers of ours to us, see half.go
 	firstOut  bool    // our first Feed was sent
 	firstKey  feed.DiscoveryKey
 	sentHello bool
@@ -105,7 +103,6 @@ func newStream(e *Engine, conn io.ReadWriteCloser, o StreamOptions) *Stream {
 	s.out.init(&s.mem)
 	s.jobs.init(&s.mem)
 	s.r, s.w = wire.NewReader(conn), wire.NewWriter(conn)
-	s.matches = o.Dialect == Native && !bytes.Equal(o.LocalID, o.RemoteID)
 	s.leads = bytes.Compare(o.LocalID, o.RemoteID) > 0
 	s.r.SetChannels(s.limit)
 	s.r.SetBudget(reading{s})
@@ -120,8 +117,8 @@ func randomNonce() []byte {
 
 // Run exchanges feeds until the stream ends: by Close or Engine.Close (ErrClosed),
 // by ctx, by the remote's end (nil), because all is done on a stream that Ends
-// (nil), or because of an error: a *RemoteError if it is the remote's fault. All
-// goroutines of the stream have ended when it returns.
+// (nil), or because of an error: ErrSameID, or a *RemoteError if it is the remote's
+// fault. All goroutines of the stream have ended when it returns.
 func (s *Stream) Run(ctx context.Context) error {
 	s.mu.Lock()
 	if s.started || s.ended {
@@ -133,6 +130,10 @@ func (s *Stream) Run(ctx context.Context) error {
 	}
 	s.started = true
 	s.mu.Unlock()
+	if s.o.Dialect == Native && bytes.Equal(s.o.LocalID, s.o.RemoteID) {
+		s.fail(ErrSameID)
+		return ErrSameID
+	}
 	if err := s.e.enter(s); err != nil {
 		s.fail(err)
 		return err

@@ -99,8 +99,7 @@
 // open then ends it in the same way. The number is free then. Answers is the nonce of the Feed that a
 // Feed answers, empty if it is an offer. A Feed that answers one whose half has ended opens nothing:
 // its sender will end it. Of two offers of a feed that cross, that of the side with the greater ID
-// (as bytes) stands; the other side ends its own and answers. Who sends no answers at all ends only
-// halves of what both have opened, and says so once; with it the newest Feed counts.
+// (as bytes) stands; the other side ends its own and answers.
 //
 // # The proof of a run
 //

@@ -20,7 +20,7 @@ type Feed struct {
 	DiscoveryKey [KeyLen]byte
 	Nonce        []byte // NonceLen bytes or nil: the sender encrypts with it (native dialect: the freshness of Capability)
 	Capability   []byte // KeyLen bytes or nil; native dialect only: proof that the sender knows the public key
-	Answers      []byte // native dialect only: Nonce of the Feed that this one answers, empty if none, nil from who does not say
+	Answers      []byte // native dialect only: Nonce of the Feed that this one answers, empty or nil if none
 }
 
 // AppendFeed appends a Feed frame.
