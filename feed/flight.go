@@ -256,13 +256,13 @@ var pageBufs = sync.Pool{New: func() any { return new([bitfield.PageSize]byte) }
 // takePages appends the images of the changed pages, neighbours in one piece.
 func takePages(runs []run, image *bitfield.File) []run {
 	next := ^uint64(0)
-	image.Take(func(p uint64, img []byte) {
+	image.Take(func(p uint64) {
 		if p != next {
 			buf := pageBufs.Get().(*[bitfield.PageSize]byte)
 			runs = append(runs, run{off: headerSize + int64(p)*int64(image.PageSize()), buf: buf[:0]})
 		}
 		r := &runs[len(runs)-1]
-		r.buf = append(r.buf, img...)
+		r.buf = image.Page(p, r.buf)
 		next = p + 1
 	})
 	return runs

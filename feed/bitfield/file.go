@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"sync"
 )
 
 // The bitfield file of a feed directory (hypercore 6): a header of 32 bytes,
@@ -212,27 +211,20 @@ func (f *File) grow(pages uint64) {
 // section returns the number of index bytes in a page.
 func (f *File) section() int { return f.pageSize - dataBytes - treeBytes }
 
-// Take calls emit with the image of every page that has changed since the last
-// Take, in order. The image is valid during the call only.
-func (f *File) Take(emit func(p uint64, image []byte)) {
+// Take calls emit with the number of every page that has changed since the last
+// Take, in order. What Page makes of it then is as the file should have it.
+func (f *File) Take(emit func(p uint64)) {
 	for g := f.dirty.next(0); g < f.pages; g = f.dirty.next(g + 1) {
 		f.update(g, true)
 	}
-	buf := images.Get().(*[PageSize]byte)
-	defer images.Put(buf)
 	for p := f.dirty.next(0); p < f.pages; p = f.dirty.next(p + 1) {
-		emit(p, f.image(p, buf[:0]))
+		emit(p)
 	}
 	clear(f.dirty)
 }
 
-var images = sync.Pool{New: func() any { return new([PageSize]byte) }}
-
 // Page appends page p, as the file should have it, to dst.
-func (f *File) Page(p uint64, dst []byte) []byte { return f.image(p, dst) }
-
-// image appends page p to dst.
-func (f *File) image(p uint64, dst []byte) []byte {
+func (f *File) Page(p uint64, dst []byte) []byte {
 	dst = f.Data.Bytes(dst, p*PageBlocks, PageBlocks)
 	dst = f.Tree.Bytes(dst, 2*p*PageBlocks, 2*PageBlocks)
 	section := f.section()

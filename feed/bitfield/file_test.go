@@ -70,7 +70,8 @@ func newDisk(pageSize int) *disk {
 }
 
 func (d *disk) write(f *bitfield.File) {
-	f.Take(func(p uint64, img []byte) {
+	f.Take(func(p uint64) {
+		img := f.Page(p, nil)
 		off := bitfield.HeaderSize + int(p)*f.PageSize()
 		if n := off + len(img); n > len(d.b) {
 			d.b = append(d.b, make([]byte, n-len(d.b))...)
@@ -267,13 +268,15 @@ func TestParseHeader(t *testing.T) {
 func BenchmarkTakeOnePage(b *testing.B) {
 	f := bitfield.NewFile(bitfield.PageSize)
 	f.SetData(0, 8192*10, true)
-	f.Take(func(uint64, []byte) {})
+	buf := make([]byte, 0, bitfield.PageSize)
+	take := func(p uint64) { buf = f.Page(p, buf[:0]) }
+	f.Take(take)
 	b.ReportAllocs()
 	n := uint64(8192 * 10)
 	for b.Loop() {
 		f.SetData(n, n+1, true)
 		n++
-		f.Take(func(uint64, []byte) {})
+		f.Take(take)
 	}
 }
 
