@@ -120,8 +120,16 @@ func notWritable(dir, arg string, err error) error {
 	if why, do := cutKey(dir); why != "" {
 		return hint(reword(err, "%s cannot be appended to: %s", arg, why), "%s", do)
 	}
+	if hasSecretKey(dir) { // a node serves it from read-only media
+		return hint(reword(err, "%s cannot be appended to here: %s", arg, unwritable), moveAway)
+	}
 	return reword(err, "%s cannot be appended to here: %v", arg, feed.ErrNotWritable)
 }
+
+const (
+	unwritable = "its directory cannot be written"
+	moveAway   = "to append, copy the directory to a disk that can be written"
+)
 
 // cutKey says what is wrong with the secret key in dir, and what can be done; nothing if
 // it is whole or there is none.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,8 +23,8 @@ that clones each feed are printed. What append adds meanwhile is served at once.
 of somebody else's feed can be seeded too, whole or in part: readers get from it what it
 has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
 
-A feed of your own that takes no appends here, because it was restored, say, is served as
-it is, and seed says why. While another process has a feed, seed names it and ends. Of
+A feed of your own that takes no appends here, because it was restored or is on read-only
+media, say, is served as it is, and seed says why. While another process has a feed, seed names it and ends. Of
 many feeds, 40 have their files open at a time, five each; --open-feeds sets another
 number.
 
@@ -115,6 +117,9 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 	var feeds []*seeded
 	for i, ref := range refs {
 		f, err := n.open(ctx, ref.Dir, feed.Options{MustExist: true, Sparse: true})
+		if errors.Is(err, syscall.EROFS) { // nothing changes there, so no lock is needed either
+			f, err = n.open(ctx, ref.Dir, feed.Options{ReadOnly: true})
+		}
 		if err != nil {
 			return fmt.Errorf("seed %s: %w", args[i], err)
 		}
@@ -164,6 +169,8 @@ func (a *app) takesNothing(ref control.Ref, f *feed.Feed) (why, do string) {
 	switch {
 	case st.Static:
 		return "", ""
+	case !st.Writable && hasSecretKey(ref.Dir):
+		return unwritable, moveAway
 	case !st.Writable:
 		return cutKey(ref.Dir)
 	case st.Err == nil:

@@ -24,11 +24,16 @@ func condition(cond string) (bool, error) {
 	return true, syscall.Unmount(dir, 0)
 }
 
-// smalldisk DIR N: a file system of N MiB at DIR; again: it becomes so large.
+// smalldisk DIR N [ro]: a file system of N MiB at DIR; again: it becomes so large, and
+// read-only or not.
 func smallDisk(ts *testscript.TestScript, _ bool, args []string) {
 	dir, opt := ts.MkAbs(args[0]), "size="+args[1]+"m"
 	if _, err := os.Stat(dir); err == nil {
-		ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, opt))
+		var flags uintptr = syscall.MS_REMOUNT
+		if len(args) > 2 && args[2] == "ro" {
+			flags |= syscall.MS_RDONLY
+		}
+		ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", flags, opt))
 		return
 	}
 	ts.Check(os.Mkdir(dir, 0o700))
