@@ -24,9 +24,9 @@ of somebody else's feed can be seeded too, whole or in part: readers get from it
 has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
 
 A feed of your own that takes no appends here, because it was restored or is on read-only
-media, say, is served as it is, and seed says why. While another process has a feed, seed names it and ends. Of
-many feeds, 40 have their files open at a time, five each; --open-feeds sets another
-number.
+media, say, is served as it is, and seed says why. While another process has a feed, seed
+names it and ends. Of many feeds, 40 have their files open at a time, five each;
+--open-feeds sets another number.
 
   hypercore seed notes
   hypercore seed notes ./photos --network mynet --bootstrap $ADDR
