@@ -10,7 +10,8 @@ import (
 // goroutine, and runs until the stream ends.
 //
 // As in hypercore 6, four ticks make the timeout: a keep-alive goes out after
-// four without sending, the remote has timed out after six without receiving.
+// four without sending, the remote has timed out after six without receiving. While
+// it is throttled nothing is received, and what it has said already is read.
 func (s *Stream) tick() {
 	if s.timeout < 0 {
 		<-s.done
@@ -39,8 +40,8 @@ func (s *Stream) tick() {
 		if sent && writing == 0 && now.Sub(wrote) >= 4*every-every/2 {
 			s.out.add(wire.AppendKeepAlive)
 		}
-		if n := s.r.Received(); n != s.heard {
-			s.heard, s.heardAt = n, now
+		if n, rested := s.r.Received(), s.throttled.Load(); n != s.heard || rested != s.rested {
+			s.heard, s.rested, s.heardAt = n, rested, now
 			s.progress()
 		} else if now.Sub(s.heardAt) >= 6*every && s.pending.Load() == 0 {
 			s.fail(s.blame("read", ErrTimeout))

@@ -54,6 +54,7 @@ type Stream struct {
 
 	// of the ticking goroutine
 	heard    uint64 // bytes received at heardAt
+	rested   int64  // throttled at heardAt
 	heardAt  time.Time
 	lastMark uint64 // bytes received when that was called progress
 

@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,4 +192,38 @@ func TestFloodsLeaveOthersAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestThrottledIsNotSilent: what a remote has said at once takes longer to read, because it is
+// throttled, than it may be silent.
+func TestThrottledIsNotSilent(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		b := newSide(t, "b")
+		key := feed.Key(nonce2key([]byte{9}))
+		b.clone(key, true)
+		const timeout = 400 * time.Millisecond
+		x := dial(t, b, "x", protocol.StreamOptions{Timeout: timeout})
+		go x.discard()
+		x.hello(key)
+		x.repeat(50_000, func(b []byte, i uint64) []byte { return wire.AppendUnhave(b, 0, wire.Unhave{Length: 1 << 40}) })
+		rested := time.Duration(-1)
+		for st := x.s.Stats(); st.Throttled != rested; st = x.s.Stats() {
+			if st.Ended {
+				t.Fatalf("ended after %v: %+v", st.Throttled, st)
+			}
+			rested = st.Throttled
+			time.Sleep(timeout)
+		}
+		if rested < 4*timeout {
+			t.Error("throttled for", rested)
+		}
+		time.Sleep(2 * timeout)
+		if !x.s.Stats().Ended {
+			t.Error("it is silent now, and was not noticed")
+		}
+		if err := <-x.done; !errors.Is(err, protocol.ErrTimeout) {
+			t.Error(err)
+		}
+		x.conn.Close()
+	})
 }
