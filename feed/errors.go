@@ -14,6 +14,8 @@ var (
 	ErrLocked = store.ErrLocked
 	// ErrNotFound: no feed is stored here and Options.MustExist was set.
 	ErrNotFound = errors.New("feed: no feed is stored here")
+	// ErrNotFeed: files that have names of a feed's, and are something else.
+	ErrNotFeed = errors.New("feed: not a feed")
 	// ErrKeyMismatch: another feed is stored here, or the secret key belongs to
 	// another feed.
 	ErrKeyMismatch = errors.New("feed: key mismatch")

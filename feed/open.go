@@ -11,8 +11,8 @@ import (
 
 // found is what an open finds before it changes anything.
 type found struct {
-	key, secret []byte // nil if missing or too short
-	shortKey    bool
+	key, secret []byte // nil if missing, too short or too long
+	badKey      bool   // there is one that has not 32 bytes
 	sizes       map[string]int64
 	journal     record
 	hasJournal  bool
@@ -24,11 +24,14 @@ func (s *found) content() bool {
 		s.sizes[dataName] > 0 || s.hasJournal && s.journal.length > 0
 }
 
+// alone reports whether there is a file key and nothing else of a feed.
+func (s *found) alone() bool { return s.key != nil && len(s.sizes) == 0 && s.secret == nil }
+
 // Open opens the feed that is stored in st, or creates one. See the package
 // comment for what is done with a directory that is damaged, behind, or was
 // written elsewhere; an Open that fails has changed nothing that was there.
 //
-// It fails with ErrLocked, ErrNotFound, ErrKeyMismatch, ErrBadKey, a
+// It fails with ErrLocked, ErrNotFound, ErrNotFeed, ErrKeyMismatch, ErrBadKey, a
 // *CorruptError, or an error of the storage.
 func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	if err := ctx.Err(); err != nil {
@@ -110,7 +113,12 @@ func (f *Feed) survey() (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.key == nil && !s.content() && f.opts.MustExist {
+	if s.key == nil && !f.opts.Overwrite && !f.opts.Repair {
+		if err := f.strangers(); err != nil {
+			return nil, err
+		}
+	}
+	if (s.key == nil && !s.content() || s.alone()) && f.opts.MustExist {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, f.st)
 	}
 	if (f.opts.Overwrite || s.key == nil && !s.content()) && f.opts.Static && !f.opts.Key.IsZero() {
@@ -121,6 +129,9 @@ func (f *Feed) survey() (*found, error) {
 	}
 	if s.key != nil && !s.hasJournal && s.content() && !f.opts.Repair && !f.opts.Overwrite {
 		return nil, f.corrupt(bitfieldName, 0, "it is missing, but there are blocks; a feed repaired by guessing could fork. "+repairHint)
+	}
+	if s.key == nil && s.content() && !s.hasJournal && !f.opts.Static && !f.opts.Repair && !f.opts.Overwrite {
+		return nil, f.keyless()
 	}
 	if f.files.bitfield, err = f.st.Open(bitfieldName, true); err != nil {
 		return nil, f.fileError("create", bitfieldName, err)
@@ -155,11 +166,11 @@ func (f *Feed) look() (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.key, err = readSmall(f.st, keyName, keySize); err != nil {
+	if s.key, err = readSmall(f.st, keyName, keySize+1); err != nil {
 		return nil, f.fileError("read", keyName, err)
 	}
-	if len(s.key) < keySize || isZero(s.key[keySize/2:]) { // a power cut while it was made
-		s.shortKey = len(s.key) > 0
+	if len(s.key) != keySize || isZero(s.key[keySize/2:]) { // a power cut while it was made
+		s.badKey = len(s.key) > 0
 		s.key = nil
 	}
 	if s.secret, err = readSmall(f.st, secretName, secretSize); err != nil {
@@ -183,7 +194,7 @@ func (f *Feed) openKeyless(ctx context.Context, s *found) error {
 	switch {
 	case draft && !f.opts.Static && !f.opts.ReadOnly:
 		return fmt.Errorf("%w: %s holds a static feed that is not finalized; open it with Options.Static", ErrStatic, f.st)
-	case draft, f.opts.Static && !s.hasJournal && s.sizes[signaturesName] <= headerSize && !s.shortKey:
+	case draft, f.opts.Static && !s.hasJournal && s.sizes[signaturesName] <= headerSize && !s.badKey:
 		f.draft = true
 	case f.opts.Repair:
 		key := f.opts.Key
@@ -200,7 +211,7 @@ func (f *Feed) openKeyless(ctx context.Context, s *found) error {
 		s.key = key[:]
 		f.repair.Key = true
 	default:
-		return f.corrupt(keyName, 0, "it is missing or shorter than 32 bytes, but there are blocks. "+repairHint)
+		return f.keyless()
 	}
 	if err := f.takeKeys(s); err != nil {
 		return err
@@ -214,6 +225,11 @@ func (f *Feed) openKeyless(ctx context.Context, s *found) error {
 		}
 	}
 	return f.guard(s)
+}
+
+// keyless is the error for blocks of which nobody knows the key.
+func (f *Feed) keyless() error {
+	return f.corrupt(keyName, 0, "it is missing or has not 32 bytes, but there are blocks. "+repairHint)
 }
 
 // takeKeys checks that the keys that are stored and those that are given belong

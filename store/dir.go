@@ -59,12 +59,21 @@ func (d *dir) openReading(name string, create bool) (File, error) {
 	if create {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrPermission}
 	}
+	fi, err := os.Stat(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errIrregular} // opening a pipe would wait
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	return newFile(f), nil
 }
+
+var errIrregular = errors.New("not a regular file")
 
 // Sync syncs the directories that Open has changed. If there are none it syncs
 // the directory itself, if it exists: the files may have been made by a process

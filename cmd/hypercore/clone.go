@@ -157,6 +157,9 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if cl.dir, cl.name, err = o.cloneDir(h); err != nil {
 		return err
 	}
+	if err := ownDirectory(cl.dir); err != nil {
+		return err
+	}
 	if err := cl.refuseOwn(ctx); err != nil {
 		return err
 	}

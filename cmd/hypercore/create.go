@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -52,6 +54,9 @@ func newCreate(a *app) *cobra.Command {
 			case !half:
 				return hint(fmt.Errorf("there is a feed in %s already", ref.Dir), "%s", a.command("info", args[0]))
 			}
+			if err := ownDirectory(ref.Dir); err != nil {
+				return err
+			}
 			id, err := h.Identity()
 			if err != nil {
 				return err
@@ -77,6 +82,16 @@ func newCreate(a *app) *cobra.Command {
 			return err
 		},
 	}
+}
+
+// ownDirectory refuses to make a feed among other things: it has a directory to itself.
+func ownDirectory(dir string) error {
+	ents, _ := os.ReadDir(dir) // whatever else is wrong with it, Open will say
+	if len(ents) == 0 || control.IsFeedDir(dir) {
+		return nil
+	}
+	return hint(fmt.Errorf("%s is not empty, and holds no feed", dir),
+		"a feed has a directory to itself; name one that is empty or is to be made, such as %s", filepath.Join(dir, "feed"))
 }
 
 // halfMade tells whether dir holds what a create leaves that was ended before it had

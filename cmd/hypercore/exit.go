@@ -181,6 +181,8 @@ func (a *app) hintFor(err error, arg string) string {
 		return a.command("create", "FEED") + " makes a feed, " + a.command("clone", "KEY") + " fetches one; hypercore help feeds says what FEED can be"
 	case errors.Is(err, control.ErrNodeEnded):
 		return "run the command again: the directory itself is used when no node holds the feed"
+	case errors.Is(err, feed.ErrNotFeed):
+		return "nothing was changed there; a feed has a directory to itself, name another one"
 	case errors.Is(err, feed.ErrNotFound):
 		return "a create that was ended in the middle leaves such a directory; " + a.command("create", arg) + " makes the feed there, or remove the directory"
 	case errors.As(err, &ce):

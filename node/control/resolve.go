@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/store"
 )
 
 // Ref is what a FEED argument means. Dir or Key is set, often both.
@@ -128,24 +129,18 @@ func CheckName(name string) error {
 	return nil
 }
 
-// feedFiles are files of which a directory that holds a feed has at least one.
-var feedFiles = [...]string{"key", "bitfield", "tree", "signatures", "secret_key"}
-
-// IsFeedDir tells whether dir holds a feed, whole or damaged.
-func IsFeedDir(dir string) bool {
-	for _, f := range feedFiles {
-		if fi, err := os.Stat(filepath.Join(dir, f)); err == nil && fi.Mode().IsRegular() {
-			return true
-		}
-	}
-	return false
-}
+// IsFeedDir tells whether dir holds a feed, whole or damaged, see feed.Holds.
+func IsFeedDir(dir string) bool { return feed.Holds(store.Dir(dir)) }
 
 // unreadable says why nobody can tell whether dir holds a feed; nil: it does not.
 func unreadable(dir string) error {
-	for _, f := range feedFiles {
-		if _, err := os.Stat(filepath.Join(dir, f)); errors.Is(err, fs.ErrPermission) {
+	for _, f := range []string{"key", "bitfield", "tree"} {
+		h, err := os.Open(filepath.Join(dir, f))
+		if errors.Is(err, fs.ErrPermission) {
 			return err
+		}
+		if err == nil {
+			h.Close()
 		}
 	}
 	return nil
