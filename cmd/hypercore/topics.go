@@ -22,8 +22,9 @@ The home is --home, $HYPERCORE_HOME, or the user's data directory. In it:
 
 secret_key is what makes a feed yours: whoever has a copy can write to the feed, and
 two machines that both write break it for good. Back it up, do not share it. A feed that
-was restored from a backup, or copied here from another machine, refuses to append until
-hypercore recover has fetched what others have of it.
+was restored from a backup, or copied here from another machine, alone or with its whole
+home, refuses to append until hypercore recover has fetched what others have of it. (A
+snapshot of the whole disk looks as if nothing had happened: run recover yourself.)
 
 A feed is used by one process at a time. While a node seeds or clones it, append,
 cat, get, info and verify go through that node, so they work as if nothing ran.`

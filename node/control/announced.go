@@ -1,11 +1,7 @@
 package control
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,55 +14,12 @@ import (
 // directories: so that a directory that was restored from a backup, or was copied
 // from another machine, is noticed before it forks its feed.
 //
-//	HOME/identity            one line: what feed.Options.Identity is here
+//	HOME/identity            what feed.Options.Identity is here, see Identity
 //	HOME/announced/DISCOVERY the highest length of a feed of one's own that others
 //	                         may have seen, in decimal
 
 // maxAnnounced bounds what is read of a file of announced.
 const maxAnnounced = 32
-
-// ErrIdentity says that a home has an identity that cannot be used. None is made in
-// its place: what was written from here would be taken for another home's, or the
-// other way round.
-var ErrIdentity = errors.New("control: the identity of the home cannot be used")
-
-// Identity is the name of this home as a writer of feeds. It is made once; a file
-// that is there and says nothing, or cannot be read, is ErrIdentity.
-func (h *Home) Identity() (string, error) {
-	path := filepath.Join(h.dir, "identity")
-	b, err := os.ReadFile(path)
-	if s := strings.TrimSpace(string(b)); err == nil && s != "" && len(s) <= feed.MaxIdentity {
-		return s, nil
-	} else if err == nil {
-		what := "is not an identity"
-		if s == "" {
-			what = "is empty"
-		}
-		return "", fmt.Errorf("%w: %s %s", ErrIdentity, path, what)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %w", ErrIdentity, err)
-	}
-	var r [8]byte
-	rand.Read(r[:])
-	host, _ := os.Hostname() // for people; the rest makes it unique
-	s := strings.TrimSpace(host[:min(len(host), 64)] + " " + hex.EncodeToString(r[:]))
-	if err := os.MkdirAll(h.dir, 0o700); err != nil {
-		return "", fmt.Errorf("control: identity of the home: %w", err)
-	}
-	tmp := path + "." + hex.EncodeToString(r[:])
-	if err := os.WriteFile(tmp, []byte(s+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("control: identity of the home: %w", err)
-	}
-	defer os.Remove(tmp)
-	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
-		return h.Identity() // another process was first
-	} else if err != nil {
-		if err := os.Rename(tmp, path); err != nil { // a file system without links
-			return "", fmt.Errorf("control: identity of the home: %w", err)
-		}
-	}
-	return s, nil
-}
 
 func (h *Home) announcedFile(dk feed.DiscoveryKey) string {
 	return filepath.Join(h.dir, "announced", dk.String())
