@@ -45,7 +45,8 @@ type Config struct {
 	// Network, Bootstrap: see discovery.Config.
 	Network   string
 	Bootstrap []peer.AddrInfo
-	// Peers are always kept connected and offered every feed shared.
+	// Peers are always kept connected and offered every feed shared. Node.AddPeer
+	// adds more.
 	Peers []peer.AddrInfo
 	// MDNS finds peers in the local network. Auto: unless the node is
 	// loopback-only, the machine has a public IPv4 address, or Host is given.

@@ -295,7 +295,8 @@ func (t *topic) down(id peer.ID) {
 func (j *Join) Topic() feed.DiscoveryKey { return j.t.dk }
 
 // Peers yields the peers found under the topic that are connected, each once
-// when it connects and again when it comes back, until ctx or the join ends.
+// when it connects and again when it comes back, until ctx or the join ends. Those
+// that were not looked for, fixed ones and those that have come, are in Status.
 func (j *Join) Peers(ctx context.Context) iter.Seq[peer.ID] {
 	return func(yield func(peer.ID) bool) {
 		known := map[peer.ID]bool{}

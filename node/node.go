@@ -144,7 +144,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		fixed = onlyLoopback(fixed)
 	}
 	for _, info := range fixed {
-		n.peers.addFixed(info)
+		_ = n.peers.addFixed(info) // nobody else has the node yet
 	}
 	return n, nil
 }

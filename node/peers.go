@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -146,16 +145,6 @@ func (p *peers) hasKeys(st *peerState) bool {
 		}
 	}
 	return len(p.recalled(st)) > 0
-}
-
-// addFixed adds a peer that is always wanted.
-func (p *peers) addFixed(info peer.AddrInfo) {
-	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st := p.get(info.ID)
-	st.fixed = true
-	p.keep(st)
 }
 
 // foundLAN is told of a peer found by mDNS.

@@ -133,13 +133,15 @@ func (j *Join) Status() JoinStatus {
 	why := map[string]int{}
 	j.n.peers.mu.Lock()
 	for _, st := range j.n.peers.m {
-		if _, ok := st.topics[j.t.dk]; !ok && !st.fixed && !st.lan {
+		var state protocol.FeedState
+		if st.link != nil {
+			state = st.link.stream.FeedState(j.t.dk)
+		}
+		if _, found := st.topics[j.t.dk]; !found && !st.fixed && !st.lan && !state.Open {
 			continue
 		}
 		p := st.status(j.n, now)
-		if st.link != nil {
-			p.Feed = st.link.stream.FeedState(j.t.dk)
-		}
+		p.Feed = state
 		s.Peers = append(s.Peers, p)
 		switch {
 		case p.Connected:
