@@ -35,8 +35,10 @@ func (d Dialect) String() string {
 // Config of an Engine. The zero value works.
 type Config struct {
 	// Find is asked when a remote opens a feed that was not added. A feed it
-	// returns is added. Nil, or (nil, nil): refuse. It is called from the
-	// goroutine that reads the stream: the stream waits meanwhile.
+	// returns is added. Nil, or (nil, nil): refuse. With an error the feed is not
+	// here either, and a V6 stream that needs its key to go on ends with that error.
+	// It is called from the goroutine that reads the stream: the stream waits
+	// meanwhile.
 	Find func(ctx context.Context, key feed.DiscoveryKey) (*feed.Feed, error)
 	// OnBlame is told what a remote did wrong, once for each stream it ends; not of
 	// ErrTimeout, which networks cause as well. It must not block, nor call into

@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -125,7 +126,7 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 	dk := feed.DiscoveryKey(m.DiscoveryKey)
 	sw, err := s.e.find(ctx, dk)
 	if err != nil {
-		sw = nil // ours, not the remote's; to it the feed is not here
+		sw = nil // to the remote the feed is not here
 	}
 	first := !s.firstIn
 	s.firstIn = true
@@ -139,6 +140,8 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 			return s.blame("open", ErrNoNonce)
 		case sent && ours != dk:
 			return s.blame("open", ErrFirstFeed)
+		case err != nil:
+			return fmt.Errorf("protocol: find feed %v: %w", dk, err)
 		case sw == nil:
 			return s.blame("open", ErrUnknownFeed)
 		}

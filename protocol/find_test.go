@@ -1,0 +1,71 @@
+package protocol_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/leaktest"
+	"github.com/go-hypercore/hypercore/protocol"
+	"github.com/go-hypercore/hypercore/protocol/protocoltest"
+)
+
+// TestFind: a feed that a remote opens and that was not added is asked for. That it is not here is
+// the remote's affair; that looking for it failed is not.
+func TestFind(t *testing.T) {
+	leaktest.Check(t)
+	f, broken := open(t, feed.Options{}), errors.New("the index is broken")
+	appendBlocks(t, f, 2)
+	for _, c := range []struct {
+		name    string
+		found   *feed.Feed
+		err     error
+		dialect protocol.Dialect
+	}{
+		{"found", f, nil, protocol.Native},
+		{"found, v6", f, nil, protocol.V6},
+		{"not here", nil, nil, protocol.V6},
+		{"failed", nil, broken, protocol.V6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			blamed := make(chan protocol.Blame, 1)
+			e := protocol.New(protocol.Config{
+				Find: func(_ context.Context, dk feed.DiscoveryKey) (*feed.Feed, error) {
+					if dk != f.DiscoveryKey() {
+						t.Errorf("asked for %v", dk)
+					}
+					return c.found, c.err
+				},
+				OnBlame: func(b protocol.Blame) { blamed <- b },
+			})
+			defer e.Close()
+			r := newSide(t, "reader")
+			g := r.clone(f.Key(), false)
+			ca, cb := protocoltest.Pipe(1 << 16)
+			done := make(chan error, 1)
+			go func() {
+				done <- e.NewStream(ca, protocol.StreamOptions{Dialect: c.dialect, LocalID: []byte("writer"), RemoteID: r.id}).Run(ctx)
+			}()
+			s := r.e.NewStream(cb, protocol.StreamOptions{Dialect: c.dialect, LocalID: r.id, RemoteID: []byte("writer"), Feeds: []feed.Key{f.Key()}})
+			go s.Run(ctx)
+			if c.found != nil {
+				if _, err := g.Get(ctx, 1); err != nil {
+					t.Error(err)
+				}
+				s.Close()
+				<-done
+				return
+			}
+			err := <-done
+			var remote *protocol.RemoteError
+			if c.err != nil && (!errors.Is(err, broken) || errors.As(err, &remote) || len(blamed) > 0) {
+				t.Errorf("a failure of this side: %v, %d blamed", err, len(blamed))
+			}
+			if c.err == nil && (!errors.Is(err, protocol.ErrUnknownFeed) || !errors.As(err, &remote) || len(blamed) != 1) {
+				t.Errorf("a feed that is not here: %v, %d blamed", err, len(blamed))
+			}
+			s.Close()
+		})
+	}
+}
