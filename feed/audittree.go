@@ -38,7 +38,7 @@ func (a *auditor) walk(n merkle.Node, off uint64) error {
 		a.problem(treeName, nodeOffset(b.Index), "node %d is not what is below it", b.Index)
 	}
 	if !ok && len(bad) == 0 {
-		return a.unproven(n.Index)
+		return a.unproven(n.Index, anchor{n, off})
 	}
 	if err := a.walk(l, off); err != nil {
 		return err
@@ -46,23 +46,51 @@ func (a *auditor) walk(n merkle.Node, off uint64) error {
 	return a.walk(r, off+l.Size)
 }
 
+// anchor is a node that is verified, and where it begins.
+type anchor struct {
+	node merkle.Node
+	off  uint64
+}
+
 // unproven looks at what is marked below node n, which does not lead to the
 // roots: in a sparse feed nothing, or what the roots of an older signed length
-// prove, which nobody has asked to be linked to the longest one.
-func (a *auditor) unproven(n uint64) error {
+// prove, which nobody has asked to be linked to the longest one. top is the lowest
+// node above that does.
+func (a *auditor) unproven(n uint64, top anchor) error {
 	a.dense = false
 	left, right, inner := merkle.Children(n)
 	if !inner {
-		return a.unprovenBlock(n / 2)
+		return a.unprovenBlock(n/2, top)
 	}
-	if err := a.loose(left); err != nil {
+	if err := a.loose(left, top); err != nil {
 		return err
 	}
-	return a.loose(right)
+	return a.loose(right, top)
 }
 
-// loose looks at node n and what is below it. No node above it leads to it.
-func (a *auditor) loose(n uint64) error {
+// arrived finds node n below top, if it has become proven since top was looked at: blocks
+// arrive while a feed is audited.
+func (a *auditor) arrived(n uint64, top anchor) (at anchor, ok bool, err error) {
+	ok, err = a.twice(func() (bool, error) {
+		at = top
+		for at.node.Index != n {
+			l, r, bad, ok, err := a.children(at.node, at.off)
+			if err != nil || !ok || len(bad) > 0 {
+				return false, err
+			}
+			if n <= merkle.RightSpan(l.Index) {
+				at.node = l
+			} else {
+				at = anchor{r, at.off + l.Size}
+			}
+		}
+		return true, nil
+	})
+	return at, ok, err
+}
+
+// loose looks at node n and what is below it. No node between top and n led to it.
+func (a *auditor) loose(n uint64, top anchor) error {
 	if err := a.tick(); err != nil {
 		return err
 	}
@@ -83,10 +111,15 @@ func (a *auditor) loose(n uint64) error {
 		if ok {
 			return a.walk(root, off)
 		}
+		if at, ok, err := a.arrived(n, top); err != nil {
+			return err
+		} else if ok {
+			return a.walk(at.node, at.off)
+		}
 		a.r.Nodes++
 		a.problem(treeName, nodeOffset(n), "node %d is marked but does not lead to a root", n)
 	}
-	return a.unproven(n)
+	return a.unproven(n, top)
 }
 
 // olderRoot returns node n, and where it begins, if it is a root of an older
@@ -119,8 +152,13 @@ func (a *auditor) olderRoot(n uint64) (root merkle.Node, off uint64, ok bool, er
 }
 
 // unprovenBlock counts a block that nothing proves, if it is marked.
-func (a *auditor) unprovenBlock(i uint64) error {
+func (a *auditor) unprovenBlock(i uint64, top anchor) error {
 	if _, data := a.marked(2 * i); data {
+		if at, ok, err := a.arrived(2*i, top); err != nil {
+			return err
+		} else if ok {
+			return a.walk(at.node, at.off)
+		}
 		a.r.Present++
 		a.r.Invalid++
 		a.problem(dataName, 0, "block %d is marked, but nothing proves it", i)
