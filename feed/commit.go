@@ -547,6 +547,7 @@ func (f *Feed) landed(fl *flight, start time.Time) {
 	f.mu.Lock()
 	if f.failed != nil && !f.failedAt.After(start) {
 		f.failed, f.retry = nil, false
+		f.emit(Resumed{})
 	}
 	f.committed = fl.changes
 	f.owes = fl.entry != nil && f.opts.Durability != NoSync

@@ -3,7 +3,7 @@ package feed
 import "context"
 
 // Event is what Watch tells: one of Appended, Downloaded, Extended, Uploaded,
-// Synced, Cleared, PeerEvent, Forked, Failed, Missed, Reloaded and Closed.
+// Synced, Cleared, PeerEvent, Forked, Failed, Resumed, Missed, Reloaded and Closed.
 type Event interface{ event() }
 
 // Appended: blocks Start to End-1 were appended here.
@@ -36,8 +36,16 @@ type PeerEvent struct {
 // Forked: the writer signed two histories; the feed is frozen.
 type Forked struct{ Evidence ForkEvidence }
 
-// Failed: nothing can be written any more; the feed is read only.
-type Failed struct{ Err error }
+// Failed: something could not be written, or the files are not what they should be.
+type Failed struct {
+	Err error
+	// Final: the feed stays read only until it is opened again. Else what has failed is
+	// tried again, with what is asked for next, and Resumed tells when it works.
+	Final bool
+}
+
+// Resumed: the cause of a Failed that was not Final is over.
+type Resumed struct{}
 
 // Missed: the watcher was slow, and this many events before this one were
 // dropped. The state of the feed tells what they were.
@@ -59,6 +67,7 @@ func (Cleared) event()    {}
 func (PeerEvent) event()  {}
 func (Forked) event()     {}
 func (Failed) event()     {}
+func (Resumed) event()    {}
 func (Missed) event()     {}
 func (Reloaded) event()   {}
 func (Closed) event()     {}

@@ -152,14 +152,20 @@ func TestDiskFull(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		failed := 0
+		failed, resumed := 0, 0
 		for e := range events {
-			if _, ok := e.(feed.Failed); ok {
+			switch e := e.(type) {
+			case feed.Failed:
 				failed++
+				if e.Final || resumed > 0 {
+					t.Errorf("%+v, after Resumed %d times", e, resumed)
+				}
+			case feed.Resumed:
+				resumed++
 			}
 		}
-		if failed == 0 {
-			t.Error("no event Failed")
+		if failed == 0 || resumed != 1 {
+			t.Errorf("%d events Failed, %d Resumed", failed, resumed)
 		}
 		f, err = feed.Open(ctx, mem, feed.Options{})
 		if err != nil {
@@ -188,6 +194,15 @@ func TestSyncFails(t *testing.T) {
 		if err := f.Sync(ctx); err != nil {
 			t.Fatal(err)
 		}
+		fails := make(chan feed.Failed, 8)
+		events := f.Watch(ctx)
+		go func() {
+			for e := range events {
+				if e, ok := e.(feed.Failed); ok {
+					fails <- e
+				}
+			}
+		}()
 		faulty.Fail(storetest.Fault{Nth: 1, Kinds: []storetest.Kind{storetest.Sync}, File: name, Err: errDisk})
 		if _, err := f.Append(ctx, make([]byte, 1<<20)); err != nil { // too much for an entry in the journal
 			t.Fatal(err)
@@ -199,6 +214,14 @@ func TestSyncFails(t *testing.T) {
 		}
 		if _, err := f.Append(ctx, []byte("x")); !errors.Is(err, errDisk) {
 			t.Errorf("%s: Append: %v", name, err)
+		}
+		select {
+		case e := <-fails:
+			if !e.Final || !errors.Is(e.Err, errDisk) {
+				t.Errorf("%s: %+v", name, e)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: no event Failed", name)
 		}
 		if err := f.Close(); !errors.Is(err, errDisk) {
 			t.Errorf("%s: Close: %v", name, err)

@@ -117,7 +117,7 @@ func (f *Feed) forked(p *Proof, res *merkle.Result, known bool) error {
 	}
 	if err != nil {
 		f.damage = err
-		f.emit(Failed{Err: err})
+		f.emit(Failed{Err: err, Final: true})
 		return err
 	}
 	get := f.given(p, res)

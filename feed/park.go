@@ -234,7 +234,10 @@ func (f *Feed) wakeUp() (news bool, err error) {
 	f.mu.Lock()
 	f.tree.file, f.sigs.file = f.files.tree, f.files.signatures
 	again := f.astray != nil || f.berth.refused
-	f.astray = nil
+	if f.astray != nil {
+		f.astray = nil
+		f.emit(Resumed{})
+	}
 	if again {
 		f.announce(0, f.image.Data.Len())
 		news = true

@@ -18,7 +18,7 @@ type Replicator interface {
 	// prove it; that is told by ReportPeer. It may be called at any time, from any
 	// goroutine.
 	KnownLen() uint64
-	// FeedClosed: the feed is closed, or nothing can be written any more (cause).
+	// FeedClosed: the feed is closed; cause is what Close has found, nil if nothing.
 	// Nothing is called after it.
 	FeedClosed(cause error)
 }

@@ -82,8 +82,8 @@ func (f *Feed) fail(err error, retry bool) error {
 	var s *syncError
 	retry = retry && !errors.As(err, &s)
 	f.mu.Lock()
-	if f.failed == nil {
-		f.emit(Failed{Err: err})
+	if f.failed == nil || f.retry && !retry {
+		f.emit(Failed{Err: err, Final: !retry})
 	}
 	if f.failed == nil || f.retry { // else the first failure is the one that counts
 		f.failed, f.retry, f.failedAt = err, retry, time.Now()
