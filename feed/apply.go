@@ -48,7 +48,8 @@ var hashedPool = sync.Pool{New: func() any { return new(hashed) }}
 // only then; if the sender was told by a digest to leave nodes out, it may also
 // hold another history than we do: asked again with digest 0 it shows the
 // signature. ErrFork says that it did, and the writer signed both: the feed is
-// frozen. ErrUnlinked is nobody's fault. Everything else is ours.
+// frozen. ErrUnsound is the writer's fault as well, ErrUnlinked nobody's. Everything
+// else is ours.
 //
 // It is safe to call from several goroutines: hashing runs at the same time,
 // verification and writing one after the other.
@@ -240,7 +241,9 @@ func (f *Feed) verify(p *Proof, leaves []merkle.Node) error {
 				return err
 			}
 		}
-		f.store(res.Store)
+		if err := f.take(res.Store, res); err != nil {
+			return err
+		}
 		if res.Surplus > 0 && p.Signature != nil {
 			if err := f.verifyThrough(p, leaves); err != nil {
 				return err
@@ -268,13 +271,6 @@ func (f *Feed) held(n uint64) (merkle.Node, bool) { return f.tree.get(n) }
 // treeWord is the same for 64 nodes. mu held.
 func (f *Feed) treeWord(n uint64) uint64 { return f.image.Tree.Word(n) }
 
-// store adds nodes to the tree. mu held.
-func (f *Feed) store(list []merkle.Node) {
-	for i := range list {
-		f.tree.set(&list[i])
-	}
-}
-
 // verifyThrough looks at what a trusted proof brought beyond what it needed: the
 // roots and the signature of a length that may be greater, or may contradict. A
 // greater length that is not shown to contain ours is left to a proof that shows
@@ -290,8 +286,7 @@ func (f *Feed) verifyThrough(p *Proof, leaves []merkle.Node) error {
 	}
 	res := &f.apply.result
 	if len(res.Unproven) > 0 && res.Conflict == nil {
-		f.store(res.Store[:res.Proven])
-		return nil
+		return f.take(res.Store[:res.Proven], res)
 	}
 	err = f.upgrade(p, res)
 	if errors.Is(err, ErrInvalidProof) || errors.Is(err, ErrUnlinked) {
@@ -327,9 +322,8 @@ func (f *Feed) upgrade(p *Proof, res *merkle.Result) error {
 	if len(res.Unproven) > 0 && !f.addLink(min(old, res.Length)) {
 		return fmt.Errorf("%w: length %d, and %d more lengths", ErrUnlinked, res.Length, len(f.links))
 	}
-	f.store(res.Store)
-	if known {
-		return nil
+	if err := f.take(res.Store, res); err != nil || known {
+		return err
 	}
 	f.sigs.seal(f.treeHash())
 	if static {

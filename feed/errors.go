@@ -69,6 +69,10 @@ var (
 	// continues the history that is here. It is nobody's fault. Ask for
 	// Demand.Links first.
 	ErrUnlinked = errors.New("feed: not linked to the history that is here")
+	// ErrUnsound: the sizes in the tree that the writer has signed contradict each
+	// other. The feed takes nothing more. It is the writer's fault, not that of who
+	// sends it.
+	ErrUnsound = errors.New("feed: the writer's tree is unsound")
 )
 
 // CorruptError says which file is damaged, and where.

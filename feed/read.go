@@ -171,9 +171,21 @@ func (f *Feed) ReadBlocks(dst []byte, start, n uint64, sizes []uint64) ([]byte, 
 	return dst, sizes, nil
 }
 
-// readRun appends blocks from start on that are here and neighbours, up to end
-// and about maxBytes, with one read. It fails with ErrNotLocal if not even the
-// first is here.
+// ReadRun appends blocks from start on, to dst and their sizes to sizes, with one read:
+// those before end that are here and neighbours, one at least and as many as have
+// maxBytes together. It fails with ErrNotLocal if not even the first is here.
+func (f *Feed) ReadRun(dst []byte, start, end, maxBytes uint64, sizes []uint64) ([]byte, []uint64, error) {
+	if start >= MaxLength {
+		err := f.usableNow()
+		if err == nil {
+			err = errAbsent(start)
+		}
+		return dst, sizes, err
+	}
+	return f.readRun(dst, start, min(end, MaxLength), maxBytes, sizes)
+}
+
+// readRun is ReadRun below MaxLength.
 func (f *Feed) readRun(dst []byte, start, end, maxBytes uint64, sizes []uint64) ([]byte, []uint64, error) {
 	if err := f.enter(); err != nil {
 		return dst, sizes, err

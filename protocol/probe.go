@@ -85,7 +85,7 @@ func (sw *swarm) settle(ctx context.Context, c *channel, p *probe, answer feed.P
 		_, err = sw.f.Apply(ctx, []feed.Proof{again})
 	}
 	switch {
-	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
+	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen), errors.Is(err, feed.ErrUnsound):
 		sw.halt()
 		return nil
 	case errors.Is(err, feed.ErrInvalidProof):

@@ -213,7 +213,7 @@ func (sw *swarm) take(ctx context.Context, b *batch) error {
 		return nil
 	case errors.Is(err, feed.ErrInvalidProof):
 		return sw.suspect(c, &keep[0], c.s.blame("data", err))
-	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen):
+	case errors.Is(err, feed.ErrFork), errors.Is(err, feed.ErrFrozen), errors.Is(err, feed.ErrUnsound):
 		sw.halt()
 		return nil
 	case ctx.Err() != nil:

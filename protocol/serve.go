@@ -283,12 +283,12 @@ func (sv *server) readAhead(c *channel, i uint64, n int) {
 		return
 	}
 	n = min(n, max(1, readAhead/max(1, int(size))), 1024)
-	b, sizes, err := c.sw.f.ReadBlocks(sv.scratch[:0], i, uint64(n), sv.sizes[:0])
+	b, sizes, err := c.sw.f.ReadRun(sv.scratch[:0], i, i+uint64(n), readAhead, sv.sizes[:0])
 	if err != nil {
-		return // one of them is missing or broken: each for itself
+		return // one of them is broken: each for itself
 	}
 	sv.scratch, sv.sizes = b, sizes
-	sv.ahead.c, sv.ahead.start, sv.ahead.end, sv.ahead.off = c, i, i+uint64(n), 0
+	sv.ahead.c, sv.ahead.start, sv.ahead.end, sv.ahead.off = c, i, i+uint64(len(sizes)), 0
 }
 
 // data sends a block with its proof.

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"math/bits"
+	"time"
 
 	"github.com/go-hypercore/hypercore/protocol/wire"
 )
@@ -117,6 +118,9 @@ func (sv *server) run(c *channel, start, n, digest, last uint64) (sent, bytes ui
 		}
 		if fit == n {
 			break
+		}
+		if waste := n - max(1, fit); waste > 64 && !sv.s.shown(time.Duration(waste)*workProve) {
+			return 0, 0, false
 		}
 		n, last = max(1, fit), 0 // they grow
 	}

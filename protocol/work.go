@@ -47,6 +47,7 @@ const (
 	workPage    = 20 * time.Nanosecond  // of a range that is announced or taken back
 	workLook    = 500 * time.Nanosecond // at a kilobyte of our map, to show it
 	workShow    = 12 * time.Nanosecond  // of a byte of its code: it depends on what is here
+	workProve   = 50 * time.Nanosecond  // for each block of a run that is proven and then does not fit
 	workTable   = time.Microsecond      // for each ragged page of the feed, where a Feed has the table made
 )
 
