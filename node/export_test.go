@@ -121,7 +121,7 @@ func Remembered(n *Node) int {
 
 // Proven is how many connected peers have proven that they have the feed of a join.
 func Proven(j *Join) int {
-	has, _ := j.t.counts()
+	has, _, _ := j.t.counts()
 	return has
 }
 
@@ -141,3 +141,6 @@ func multiaddrs(texts []string) (out []ma.Multiaddr) {
 	}
 	return out
 }
+
+// MaxLinks bounds the connections that a node makes for a topic.
+const MaxLinks = maxLinks

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -48,6 +49,7 @@ type topic struct {
 	search     *discovery.Search // nil while no join looks up
 	announced  bool
 	candidates int
+	rotated    time.Time            // when an idle peer made room last
 	connected  map[peer.ID]standing // made when needed: most topics of a seeder meet nobody
 	changed    chan struct{}        // closed when connected grows; made by those who wait
 	ended      bool
@@ -219,11 +221,25 @@ func (t *topic) candidate(n int) {
 	t.candidates = max(t.candidates+n, 0)
 }
 
-// counts returns how many connected peers are proven, and on trial.
-func (t *topic) counts() (has, trials int) {
+// counts returns how many connected peers have the feed, how many of those are idle, and
+// how many are on trial.
+func (t *topic) counts() (has, idles, trials int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.count(proven), t.count(onTrial)
+	idles = t.count(idle)
+	return t.count(proven) + idles, idles, t.count(onTrial)
+}
+
+// rotate tells whether an idle peer is to make room now: there are as many peers as the
+// topic wants, and others wait.
+func (t *topic) rotate(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.count(proven)+t.count(idle) < maxLinks || t.candidates <= len(t.connected) || now.Sub(t.rotated) < rotateEvery {
+		return false
+	}
+	t.rotated = now
+	return true
 }
 
 // count counts the connected peers of a standing. t.mu is held.

@@ -43,6 +43,7 @@ type link struct {
 	// peers.mu guards the fields below.
 	probed time.Time
 	served bool // the remote had a feed open
+	idle   bool // it is let go because it had nothing that was missing here
 }
 
 // heard returns when bytes came last.

@@ -300,6 +300,8 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 		switch {
 		case faulty(err) && !p.n.rules.allows(st.id, l.raw.Conn().RemoteMultiaddr()):
 			st.next = now.Add(jitter(p.offenders.note(st.id, now, err)))
+		case errors.Is(err, errSurplus):
+			st.next = now.Add(jitter(idleRetry))
 		case now.Sub(l.opened) >= steadyAfter && (l.served || len(st.topics) == 0):
 			st.fails, st.lost, st.next = 0, now, now.Add(jitter(firstRetry))
 		case st.wanted(): // else it is not dialled from here, and what it does is soon forgotten
@@ -311,7 +313,7 @@ func (p *peers) ended(st *peerState, l *link, err error) {
 		signal(st.wake)
 		p.down(st)
 	}
-	closed, useless := p.closed, st.dialed && errors.Is(err, errNoFeed)
+	closed, useless := p.closed, st.dialed && (errors.Is(err, errNoFeed) || errors.Is(err, errSurplus))
 	p.drop(st)
 	p.mu.Unlock()
 	if !current {

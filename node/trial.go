@@ -21,6 +21,10 @@ import (
 // a topic, and maxDials under way, and after trialTime one makes room if others wait. It
 // is tried again later, as one that failed. Where a topic has no feed, there is nothing
 // to prove, and each connection counts.
+//
+// Who has the feed may still have nothing of it that is missing here, as readers that
+// wait for the same writer do. Such idle peers do not keep a topic from being looked up,
+// and where it has maxLinks and others wait, one of them makes room every rotateEvery.
 
 const (
 	// maxTrials bounds the streams opened for a topic to peers without its feed.
@@ -30,11 +34,18 @@ const (
 	// A keeper looks whether its peer has opened the feed after firstLook, then when
 	// twice the time has passed, at most lastLook later.
 	firstLook, lastLook = 100 * time.Millisecond, time.Second
+	// rotateEvery is how often an idle peer of a topic makes room, and idleRetry when
+	// it may come back.
+	rotateEvery = time.Second
+	idleRetry   = time.Minute
 )
 
 // errNoFeed tells that a peer does not open the feed: it was let go for others, or, over
 // TCP, ended the stream, as those do that do not have the one this node has opened.
 var errNoFeed = errors.New("node: peer does not open the feed")
+
+// errSurplus tells that a peer was let go for others because it had nothing that was missing.
+var errSurplus = errors.New("node: peer has nothing of the feed that is missing here")
 
 // standing is how much a connected peer counts in a topic.
 type standing int
@@ -42,7 +53,8 @@ type standing int
 const (
 	met     standing = iota // not at all
 	onTrial                 // see maxTrials
-	proven                  // it has the feed, or there is none to have
+	idle                    // it has the feed, and nothing of it that is missing here
+	proven                  // it is of use, or there is no feed to have
 )
 
 // standing tells how it stands with a peer in a topic. p.mu is held.
@@ -55,6 +67,9 @@ func (p *peers) standing(st *peerState, dk feed.DiscoveryKey) standing {
 		return met
 	case st.link.has(dk):
 		st.link.served = true
+		if !st.link.stream.Offers(dk) {
+			return idle
+		}
 		return proven
 	case !st.link.initiator || st.fixed || st.lan || st.link.serves():
 		return met // no dial of ours, or wanted for something else
@@ -82,7 +97,8 @@ func (p *peers) fruitless(st *peerState, now time.Time) bool {
 
 // observe decides for the keeper of a peer with a stream. p.mu is held.
 func (p *peers) observe(st *peerState, now time.Time) (do action, wait time.Duration) {
-	trial, all, others := false, true, false
+	trial, all, others, useful := false, true, false, false
+	var idleIn *topic
 	for dk := range st.topics {
 		t := p.n.joined(dk)
 		if t == nil {
@@ -91,8 +107,13 @@ func (p *peers) observe(st *peerState, now time.Time) (do action, wait time.Dura
 		s := p.standing(st, dk)
 		t.rate(st.id, s)
 		all = all && s == proven
-		if s == onTrial {
+		switch {
+		case s == onTrial:
 			trial, others = true, others || t.crowded()
+		case s == idle:
+			idleIn = t
+		case s == proven:
+			useful = true
 		}
 	}
 	asked := now.Sub(st.asked)
@@ -101,6 +122,12 @@ func (p *peers) observe(st *peerState, now time.Time) (do action, wait time.Dura
 		return rest, keepAlive
 	case asked < trialTime:
 		return rest, min(max(asked, firstLook), lastLook)
+	case idleIn != nil && !useful:
+		if st.link.initiator && !st.fixed && !st.lan && idleIn.rotate(now) {
+			st.link.idle = true
+			return letGo, lastLook
+		}
+		return rest, lastLook
 	case !trial || now.Before(st.recall):
 		return rest, keepAlive
 	case others:
@@ -121,8 +148,11 @@ func (p *peers) roomFor(st *peerState, now time.Time) (wait time.Duration) {
 		if t == nil {
 			continue
 		}
-		switch has, trials := t.counts(); {
+		switch has, idles, trials := t.counts(); {
 		case has >= maxLinks:
+			if idles > 0 {
+				wait = lastLook
+			}
 		case trials >= maxTrials:
 			wait = lastLook
 		default:
@@ -132,12 +162,15 @@ func (p *peers) roomFor(st *peerState, now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// letGo ends the stream with a peer that is on trial, unless it came up to what was
-// hoped just now.
+// letGo ends the stream with a peer that is idle, or on trial and did not come up to what
+// was hoped just now.
 func (p *peers) letGo(st *peerState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fruitless(st, time.Now()) {
+	switch {
+	case st.link != nil && st.link.idle:
+		st.link.cancel(errSurplus)
+	case p.fruitless(st, time.Now()):
 		st.link.cancel(errNoFeed)
 	}
 }

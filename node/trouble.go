@@ -71,7 +71,7 @@ func troubleOf(err error) Trouble {
 		return TroubleNoProtocol
 	case faulty(err):
 		return TroubleFault
-	case errors.Is(err, protocol.ErrUnknownFeed), errors.Is(err, errNoFeed):
+	case errors.Is(err, protocol.ErrUnknownFeed), errors.Is(err, errNoFeed), errors.Is(err, errSurplus):
 		return TroubleUnknownFeed
 	case errors.Is(err, protocol.ErrTimeout), errors.Is(err, protocol.ErrSilent), errors.Is(err, protocol.ErrNotReading):
 		return TroubleTimeout

@@ -32,6 +32,36 @@ type Survey struct {
 	Peers []Holding
 }
 
+// Offers reports whether the remote can be of use to this side for a feed that both have
+// open: nothing is missing here, or the remote has served blocks, is as far as this side,
+// or has blocks that are missing here, as far as its map is known. An announced length
+// that it did not prove counts for nothing.
+func (s *Stream) Offers(dk feed.DiscoveryKey) bool {
+	s.mu.Lock()
+	c := s.channels[dk]
+	ok := c != nil && c.joined
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	sw := c.sw
+	st := sw.f.Stats()
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	switch {
+	case st.Writable, st.Length > 0 && st.Blocks == st.Length, c.tally.downBlocks > 0:
+		return true
+	case c.peer == nil || !c.haveKnown || c.claim.doubted:
+		return false
+	case c.length >= max(1, st.Length):
+		return true
+	}
+	var v Survey
+	steps := maxSurveySteps
+	sw.survey(&v, []*channel{c}, 0, c.length, 0, &steps)
+	return v.Nowhere < v.Missing || v.Cut
+}
+
 // Holding is what one remote has.
 type Holding struct {
 	ID     []byte // StreamOptions.RemoteID
