@@ -4,7 +4,9 @@
 //
 // # Durability
 //
-// This package is the only place that calls fsync. What is promised:
+// The files of a feed are synced by this package only. (Besides, a node syncs its
+// identity when it makes it: written beside and linked to its name, so that two
+// processes cannot both make one, which a Storage does not offer.) What is promised:
 //
 //   - After File.Sync returned nil, everything written to the file before, and
 //     its size, survive power loss (fdatasync on Linux, F_FULLFSYNC on macOS,
