@@ -169,7 +169,7 @@ func (w *world) hear() {
 		return
 	}
 	n := (w.f.Len() + 7) &^ 7
-	for !slices.Equal(w.f.Bitmap(nil, 0, n), w.f.LocalBitmap(nil, 0, n)) {
+	for !slices.Equal(w.f.Bitmap(nil, 0, n), w.f.LocalBits().Bytes(nil, 0, n)) {
 		<-w.heard
 	}
 }

@@ -150,13 +150,6 @@ func (f *Feed) Bitmap(dst []byte, start, n uint64) []byte {
 	return dst
 }
 
-// LocalBitmap is Bitmap with everything that is here, durable or not.
-func (f *Feed) LocalBitmap(dst []byte, start, n uint64) []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.image.Data.Bytes(dst, start, n)
-}
-
 // LocalBits is a copy of the set of all blocks that are here, durable or not. What it
 // costs follows from what is here, not from the length.
 func (f *Feed) LocalBits() *bitfield.Bits {
