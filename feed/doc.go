@@ -64,7 +64,8 @@
 //     announced (a restored backup), or was last written by another node, refuses
 //     to append.
 //  3. One door: whatever comes from elsewhere goes through [Feed.Apply] and is
-//     verified before anything is written.
+//     verified before anything is written. What was written is not hashed again
+//     when it is read, but with Options.VerifyReads, and by [Feed.Audit].
 //  4. Old roots hold: a held node is never replaced by another that is signed too.
 //     If the writer signed both, the evidence is kept and the feed is frozen.
 //

@@ -168,7 +168,8 @@ func (f *Feed) finish() {
 // beyond the length it waits until it is written. While it waits the block is in
 // Demand, before everything that is downloaded without anyone waiting. It fails
 // with the context's error, ErrClosed, or ErrOutOfBounds beyond the end of a
-// static feed.
+// static feed. A block was verified when it came; what is read from the disk is
+// compared with the tree only with Options.VerifyReads.
 func (f *Feed) Get(ctx context.Context, i uint64) ([]byte, error) {
 	for {
 		b, err := f.Local(i)
