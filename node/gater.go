@@ -67,19 +67,23 @@ func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 	if g.loopback {
 		return manet.IsIPLoopback(a)
 	}
-	if !g.wide || !isPrivate(a) || isRelayed(a) {
-		return true
-	}
-	raw, err := manet.ToIP(a)
-	if err != nil {
-		return true
-	}
-	ip, ok := netip.AddrFromSlice(raw)
-	if !ok {
+	ip, ok := dialled(a)
+	switch {
+	case !ok:
+		return true // a name, which is looked at again when it is resolved
+	case !ip.IsValid(), ip.IsUnspecified(), ip.IsMulticast(), ip == broadcast:
 		return false
+	case !g.wide || isRelayed(a):
+		return true
+	case ip.IsLoopback(): // anybody can say that he is here
+		g.mu.RLock()
+		defer g.mu.RUnlock()
+		return g.known[p]
+	case privateRange(ip) < 0:
+		return true
 	}
 	g.mu.RLock()
-	allowed, fresh := g.known[p] || g.on.reaches(ip.Unmap()), time.Now().Before(g.until)
+	allowed, fresh := g.known[p] || g.on.reaches(ip), time.Now().Before(g.until)
 	g.mu.RUnlock()
 	if fresh || allowed {
 		return allowed
@@ -88,7 +92,27 @@ func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.on, g.until = now, time.Now().Add(attachmentFor)
-	return g.known[p] || g.on.reaches(ip.Unmap())
+	return g.known[p] || g.on.reaches(ip)
+}
+
+var (
+	broadcast = netip.MustParseAddr("255.255.255.255")
+	nat64     = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052: an IPv4 address is in its end
+)
+
+// dialled returns the IP address that a is dialled at, of a translated one that behind the
+// translator; false if it begins with something else.
+func dialled(a ma.Multiaddr) (netip.Addr, bool) {
+	raw, err := manet.ToIP(a)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	ip, _ := netip.AddrFromSlice(raw)
+	if ip = ip.Unmap(); nat64.Contains(ip) {
+		b := ip.As16()
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	}
+	return ip, true
 }
 
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {

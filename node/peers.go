@@ -152,6 +152,7 @@ func (p *peers) foundLAN(info peer.AddrInfo) {
 	if p.n.hosting.gate != nil {
 		p.n.hosting.gate.allowPrivate(info.ID)
 	}
+	info.Addrs = worthTrying(info.Addrs)
 	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,6 +170,7 @@ func (p *peers) found(dk feed.DiscoveryKey, info peer.AddrInfo) {
 	if info.ID == p.n.host.ID() {
 		return
 	}
+	info.Addrs = worthTrying(info.Addrs)
 	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
 	p.mu.Lock()
 	j := p.n.joined(dk)
