@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -143,6 +144,19 @@ func (e *Engine) enter(s *Stream) error {
 	e.streams[s] = struct{}{}
 	e.runs.Add(1)
 	return nil
+}
+
+// sent reports whether a stream that runs has sent a nonce. Whoever repeats what this
+// side sends has a Feed and a Handshake that can be read, and knows no key.
+func (e *Engine) sent(nonce []byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for s := range e.streams {
+		if n := s.firstNonce.Load(); n != nil && bytes.Equal(*n, nonce) {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *Engine) leave(s *Stream) {

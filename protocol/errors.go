@@ -43,6 +43,9 @@ var (
 	ErrFirstFeed = errors.New("first shared feed must be the same")
 	// ErrNoNonce (V6): the stream is to be encrypted and the first Feed has no nonce.
 	ErrNoNonce = errors.New("remote did not include a nonce")
+	// ErrEcho (V6): what an engine has sent came back to it, on this stream or another.
+	// The remote only repeats it, or this side is connected to itself.
+	ErrEcho = errors.New("remote sends back what this side has sent")
 	// ErrUnopened: a message on a channel that no Feed was sent on, or too many
 	// for a feed that is not open here.
 	ErrUnopened = errors.New("message on a channel that is not open")

@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -67,5 +68,43 @@ func TestFind(t *testing.T) {
 			}
 			s.Close()
 		})
+	}
+}
+
+// TestEcho: a remote that knows no key and repeats what it hears, on the same stream or from another
+// one, proves nothing with it.
+func TestEcho(t *testing.T) {
+	for _, streams := range []int{1, 2} {
+		b := newSide(t, "b")
+		f := b.create(3)
+		var conns []*protocoltest.Conn
+		done := make(chan error, streams)
+		for i := range streams {
+			ca, cb := protocoltest.Pipe(1 << 16)
+			conns = append(conns, ca)
+			s := b.e.NewStream(cb, protocol.StreamOptions{Dialect: protocol.V6, RemoteID: []byte{byte(i)}, Feeds: []feed.Key{f.Key()}})
+			go func() {
+				err := s.Run(ctx)
+				if s.FeedState(f.DiscoveryKey()).Verified {
+					t.Errorf("%d streams: an echo has proven that it knows the key", streams)
+				}
+				done <- err
+			}()
+		}
+		for i, c := range conns {
+			go func() {
+				io.Copy(conns[(i+1)%streams], c)
+				c.Close()
+			}()
+		}
+		if err := <-done; !errors.Is(err, protocol.ErrEcho) {
+			t.Errorf("%d streams: %v", streams, err)
+		}
+		for _, c := range conns {
+			c.Close()
+		}
+		for range streams - 1 {
+			<-done
+		}
 	}
 }

@@ -80,6 +80,7 @@ func (s *Stream) sendFeed(c *channel) {
 		m.Capability = proof[:]
 	} else if first && !s.o.Plain {
 		m.Nonce = s.nonce()
+		s.firstNonce.Store(&m.Nonce)
 	}
 	frame := wire.AppendFeed(nil, c.local, m)
 	s.out.mu.Lock()
@@ -138,6 +139,8 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 		switch {
 		case m.Nonce == nil:
 			return s.blame("open", ErrNoNonce)
+		case s.e.sent(m.Nonce):
+			return s.blame("open", ErrEcho)
 		case sent && ours != dk:
 			return s.blame("open", ErrFirstFeed)
 		case err != nil:

@@ -49,6 +49,8 @@ type Stream struct {
 	// of the serving goroutine
 	marked marked
 
+	firstNonce atomic.Pointer[[]byte] // (V6) what our encryption begins with
+
 	// guarded by e.crowd.mu
 	period int // of the last charge
 
