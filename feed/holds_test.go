@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"os"
@@ -115,5 +116,41 @@ func TestLostKey(t *testing.T) {
 	}
 	if !feed.Holds(store.Dir(dir)) {
 		t.Error("not taken for a feed")
+	}
+}
+
+// TestTreeSizes: a tree file can say anything, also of a data file that is as long.
+func TestTreeSizes(t *testing.T) {
+	for _, sizes := range [][2]uint64{{1<<63 + 5, 1<<63 - 3}, {1 << 62, 1}, {1, 1 << 40}, {1 << 40, 1}} {
+		dir := t.TempDir()
+		f := open(t, store.Dir(dir), feed.Options{})
+		if _, err := f.Append(t.Context(), []byte("a"), []byte("bb"), []byte("ccc"), []byte("dddd")); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		tree, err := os.OpenFile(filepath.Join(dir, "tree"), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, size := range sizes {
+			if _, err := tree.WriteAt(binary.BigEndian.AppendUint64(nil, size), 32+40*2*int64(i)+32); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tree.Close()
+		if err := os.Truncate(filepath.Join(dir, "data"), 1<<42); err != nil {
+			t.Fatal(err)
+		}
+		if f, err = feed.Open(t.Context(), store.Dir(dir), feed.Options{ReadOnly: true}); err != nil {
+			continue
+		}
+		for i := range uint64(2) {
+			if b, err := f.Local(i); len(b) > 4 || err != nil && !errors.Is(err, feed.ErrCorrupt) {
+				t.Errorf("sizes %v: block %d has %d bytes, %v", sizes, i, len(b), err)
+			}
+		}
+		f.Close()
 	}
 }

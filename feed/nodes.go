@@ -2,6 +2,7 @@ package feed
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -220,13 +221,18 @@ func (t *nodes) get(n uint64) (merkle.Node, bool) {
 	return t.checked(c.node(s, n))
 }
 
-// checked returns a node that is held, unless its record is blank.
+// checked returns a node that is held, unless its record is blank, or has a size that
+// no node has and sums of which could overflow.
 func (t *nodes) checked(n merkle.Node) (merkle.Node, bool) {
-	if n.Hash == (merkle.Hash{}) && n.Size == 0 {
-		t.fail(errBlank{n.Index})
-		return merkle.Node{}, false
+	switch {
+	case n.Size > merkle.MaxInt:
+		t.fail(errBadNode{n.Index, fmt.Sprintf("has %d bytes", n.Size)})
+	case n.Hash == (merkle.Hash{}) && n.Size == 0:
+		t.fail(errBadNode{n.Index, "is missing"})
+	default:
+		return n, true
 	}
-	return n, true
+	return merkle.Node{}, false
 }
 
 func (t *nodes) fail(err error) {
@@ -238,10 +244,13 @@ func (t *nodes) fail(err error) {
 // Get implements merkle.Bits: whether node n is held.
 func (t *nodes) Get(n uint64) bool { return t.image.Tree.Get(n) }
 
-// errBlank is the cause when a node that is held, says the bitfield, is zeros.
-type errBlank struct{ n uint64 }
+// errBadNode is the cause when a node that is held, says the bitfield, cannot be one.
+type errBadNode struct {
+	n   uint64
+	why string
+}
 
-func (e errBlank) Error() string { return "node is blank" }
+func (e errBadNode) Error() string { return "node " + e.why }
 
 // load reads slot s of a chunk, and with it, on level 0, all others.
 func (t *nodes) load(c *chunk, s int, n uint64) error {
@@ -252,7 +261,7 @@ func (t *nodes) load(c *chunk, s int, n uint64) error {
 			return err
 		}
 		if m < nodeSize || isZero(r) {
-			return errBlank{n}
+			return errBadNode{n, "is missing"}
 		}
 		c.valid[s>>6] |= 1 << (s & 63)
 		return nil

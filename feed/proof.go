@@ -130,8 +130,8 @@ func (f *Feed) signatureAt(length uint64) (sig [sigSize]byte, ok bool, err error
 
 // nodeError turns a failure to read a node into one that names the place.
 func (f *Feed) nodeError(err error) error {
-	if b, ok := err.(errBlank); ok {
-		return f.corrupt(treeName, nodeOffset(b.n), "node %d is missing", b.n)
+	if b, ok := err.(errBadNode); ok {
+		return f.corrupt(treeName, nodeOffset(b.n), "node %d %s", b.n, b.why)
 	}
 	return f.fileError("read", treeName, err)
 }

@@ -134,6 +134,10 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 	return e, nil
 }
 
+// maxStored is the size of the largest block that is read: more than npm hypercore can
+// append, but no sparse file of a terabyte.
+const maxStored = 1 << 31
+
 // plausible fails if the extent ends beyond the data there is: before memory is
 // made for it, because a damaged tree can say anything. mu held.
 func (f *Feed) plausible(i uint64, e extent) error {
@@ -143,6 +147,9 @@ func (f *Feed) plausible(i uint64, e extent) error {
 	}
 	if n := len(f.pend.segs); n > 0 {
 		have = max(have, int64(f.pend.segs[n-1].end()))
+	}
+	if size := e.sizes[len(e.sizes)-1]; size > maxStored {
+		return f.corrupt(treeName, nodeOffset(2*i)+32, "it gives block %d %d bytes, more than a block can have", i, size)
 	}
 	if e.off+e.total > uint64(have) {
 		return f.corrupt(treeName, nodeOffset(2*i)+32, "it gives block %d %d bytes; the data file ends before", i, e.sizes[len(e.sizes)-1])
