@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/feed/merkle"
+	"github.com/go-hypercore/hypercore/store"
 )
 
 // How the length is found. The journal says it, if there is one: that much is
@@ -109,34 +111,48 @@ func (f *Feed) loadBitfield(s *found) (whole bool, err error) {
 	return (total-headerSize)%int64(size) == 0, nil
 }
 
-// loadPages reads the pages in large pieces.
+// loadPages reads the pages in large pieces, but for what was never written.
 func (f *Feed) loadPages(size int, total int64) error {
 	const pages = 64
 	buf := make([]byte, min(int64(pages*size), total))
 	section := size - 3*bitfield.PageBlocks/8
-	index := make([]byte, 0, total/int64(size)*int64(section)+int64(section))
+	index := map[uint64][]byte{}
 	for off := int64(0); off < total; off += int64(len(buf)) {
-		n, err := readFull(f.files.bitfield, buf[:min(int64(len(buf)), total-off)], headerSize+off)
+		skip, err := f.hole(off)
+		if off += skip / int64(len(buf)) * int64(len(buf)); off >= total {
+			break
+		}
+		n := 0
+		if err == nil {
+			n, err = readFull(f.files.bitfield, buf[:min(int64(len(buf)), total-off)], headerSize+off)
+		}
 		if err != nil {
 			return f.fileError("read", bitfieldName, err)
 		}
 		for at := 0; at < n; at += size {
-			page := buf[at:min(at+size, n)]
-			f.image.Load(uint64(off+int64(at))/uint64(size), page)
-			idx := make([]byte, section)
-			if len(page) == size {
-				idx = page[size-section:]
+			page, p := buf[at:min(at+size, n)], uint64(off+int64(at))/uint64(size)
+			f.image.Load(p, page)
+			if len(page) == size && !isZero(page[size-section:]) {
+				index[p] = bytes.Clone(page[size-section:])
 			}
-			index = append(index, idx...)
 		}
 	}
-	f.image.Loaded(func(x uint64) byte {
-		if x < uint64(len(index)) {
-			return index[x]
-		}
-		return 0
-	})
+	if total > 0 {
+		f.image.Load(uint64(total-1)/uint64(size), nil)
+	}
+	f.image.Loaded(func(p uint64) []byte { return index[p] })
 	return nil
+}
+
+// hole returns how many bytes from off on, behind the header, were never written to the
+// bitfield.
+func (f *Feed) hole(off int64) (int64, error) {
+	s, ok := f.files.bitfield.(store.Sparse)
+	if !ok {
+		return 0, nil
+	}
+	next, err := s.NextData(headerSize + off)
+	return max(next-headerSize-off, 0), err
 }
 
 // check reads the roots of a length from the tree file, whatever the bits say,

@@ -1,6 +1,7 @@
 package bitfield
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -84,6 +85,7 @@ type File struct {
 	tops     []byte // by page: the index byte over all data of the page
 	upper    []byte // by m: index byte 512m+511, which is above pages
 	dirty    marks  // pages whose image has changed
+	written  marks  // pages that were in the file, or are now
 }
 
 // NewFile returns the image of an empty file.
@@ -99,11 +101,15 @@ func (f *File) Pages() uint64 { return f.pages }
 func (f *File) Dirty() bool { return f.dirty.next(0) < f.pages }
 
 // Load takes over page p as read from the file; a short one is padded with
-// zeros. Pages are loaded in order, before anything else is done; pages that are
-// all zeros may be left out.
+// zeros. Pages are loaded in order, before anything else is done. Those that were never
+// written may be left out, but for the last one, which may be empty.
 func (f *File) Load(p uint64, page []byte) {
 	f.grow(p + 1)
 	if len(page) == 0 {
+		return
+	}
+	f.written.set(p)
+	if blank(page) {
 		return
 	}
 	f.Data.SetBytes(p*PageBlocks, page[:min(len(page), dataBytes)])
@@ -112,34 +118,50 @@ func (f *File) Load(p uint64, page []byte) {
 	}
 }
 
-// Loaded ends loading: it computes the index. stale returns index byte x as it
-// is in the file; pages whose index claims ones that are not there become dirty.
-// A nil stale skips this check.
-func (f *File) Loaded(stale func(x uint64) byte) {
+// Loaded ends loading: it computes the index. section returns the index bytes that the
+// file has in a page, nil if it has none that are not zero; pages whose index claims ones
+// that are not there become dirty. A nil section skips this check.
+func (f *File) Loaded(section func(p uint64) []byte) {
 	clear(f.dirty)
 	for g := range f.pages {
 		f.update(g, false)
 	}
-	if stale == nil {
+	if section == nil {
 		return
 	}
-	section := uint64(f.section())
 	var group [groupBytes]byte
-	for g := uint64(0); g*groupBytes < f.pages*section; g++ {
-		if f.Data.Count(g*PageBlocks, (g+1)*PageBlocks) == PageBlocks && f.upper[g] == 0xff {
+	at := ^uint64(0) // the group that is there
+	for p := range f.pages {
+		if f.section() == groupBytes && f.upper[p] == 0xff && f.Data.Count(p*PageBlocks, (p+1)*PageBlocks) == PageBlocks {
 			continue // nothing can be claimed in excess
 		}
-		f.group(g, &group)
-		for k, have := range group {
-			x := g*groupBytes + uint64(k)
-			if x >= f.pages*section {
-				break
+		for k, claim := range section(p) {
+			x := p*uint64(f.section()) + uint64(k)
+			if g := x / groupBytes; g != at {
+				at = g
+				f.group(g, &group)
 			}
-			if ones(stale(x))&^ones(have) != 0 {
-				f.dirty.set(x / section)
+			if ones(claim)&^ones(group[x%groupBytes]) != 0 {
+				f.dirty.set(p)
+				break
 			}
 		}
 	}
+}
+
+// blank reports whether there is nothing but zeros.
+func blank(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.NativeEndian.Uint64(b) != 0 {
+			return false
+		}
+	}
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // ones marks the pairs of b that are 11.
@@ -182,11 +204,20 @@ func (f *File) touch(p uint64) {
 	f.dirty.set(p)
 }
 
-// TouchAll marks every page as changed, so that the whole file is written anew.
+// TouchAll marks every page as changed, so that the whole file is written anew, but for
+// those that are zeros and were never written: a feed of which little is here can be long.
 func (f *File) TouchAll() {
 	for p := range f.pages {
-		f.dirty.set(p)
+		if p == f.pages-1 || f.written.has(p) || !f.empty(p) {
+			f.dirty.set(p)
+		}
 	}
+}
+
+// empty reports whether page p is all zeros, as the file should have it.
+func (f *File) empty(p uint64) bool {
+	return f.section() == groupBytes && f.upper[p] == 0 &&
+		f.Data.Count(p*PageBlocks, (p+1)*PageBlocks) == 0 && f.Tree.Count(2*p*PageBlocks, 2*(p+1)*PageBlocks) == 0
 }
 
 func (f *File) grow(pages uint64) {
@@ -200,6 +231,7 @@ func (f *File) grow(pages uint64) {
 	f.tops = append(f.tops, more...)
 	f.upper = append(f.upper, more...)
 	f.dirty = append(f.dirty, make(marks, (pages+63)/64-uint64(len(f.dirty)))...)
+	f.written = append(f.written, make(marks, (pages+63)/64-uint64(len(f.written)))...)
 	f.pages = pages
 	if s := uint64(f.section()); s < groupBytes {
 		for g := old * s / groupBytes; g < min(old, pages*s/groupBytes+1); g++ {
@@ -218,6 +250,7 @@ func (f *File) Take(emit func(p uint64)) {
 		f.update(g, true)
 	}
 	for p := f.dirty.next(0); p < f.pages; p = f.dirty.next(p + 1) {
+		f.written.set(p)
 		emit(p)
 	}
 	clear(f.dirty)
@@ -342,6 +375,8 @@ func (f *File) fold(g, first, end uint64, dst *[groupBytes]byte) {
 type marks []uint64
 
 func (m marks) set(p uint64) { m[p/64] |= 1 << (p % 64) }
+
+func (m marks) has(p uint64) bool { return m[p/64]>>(p%64)&1 != 0 }
 
 // next returns the first marked page at from or after it, or a number that is
 // larger than any page.

@@ -89,9 +89,9 @@ func (d *disk) load(t *testing.T) *bitfield.File {
 	for p := 0; bitfield.HeaderSize+p*size < len(d.b); p++ {
 		f.Load(uint64(p), d.b[bitfield.HeaderSize+p*size:min(len(d.b), bitfield.HeaderSize+(p+1)*size)])
 	}
-	section := uint64(size - 3072)
-	f.Loaded(func(x uint64) byte {
-		return d.b[bitfield.HeaderSize+int(x/section)*size+3072+int(x%section)]
+	f.Loaded(func(p uint64) []byte {
+		at := bitfield.HeaderSize + int(p)*size
+		return d.b[min(len(d.b), at+3072):min(len(d.b), at+size)]
 	})
 	return f
 }
@@ -291,6 +291,31 @@ func BenchmarkLoad10M(b *testing.B) {
 		for p := 0; bitfield.HeaderSize+p*3584 < len(d.b); p++ {
 			g.Load(uint64(p), d.b[bitfield.HeaderSize+p*3584:])
 		}
-		g.Loaded(func(x uint64) byte { return d.b[32+int(x/512)*3584+3072+int(x%512)] })
+		g.Loaded(func(p uint64) []byte { return d.b[32+int(p)*3584+3072 : 32+int(p+1)*3584] })
+	}
+}
+
+// TestTouchAllOfALongFile: of a file in which little was ever written little is written anew.
+func TestTouchAllOfALongFile(t *testing.T) {
+	const pages = 100_000
+	f := bitfield.NewFile(bitfield.PageSize)
+	page := make([]byte, bitfield.PageSize)
+	f.Load(7, page) // zeros that were written: who knows what the disk has there
+	page[3] = 1
+	f.Load(70_000, page)
+	f.Load(pages-1, nil)
+	f.Loaded(func(uint64) []byte { return nil })
+	f.SetData(90_000*bitfield.PageBlocks, 90_000*bitfield.PageBlocks+1, true)
+	f.Take(func(uint64) {})
+	f.TouchAll()
+	took := map[uint64]bool{}
+	f.Take(func(p uint64) { took[p] = true })
+	for _, p := range []uint64{7, 70_000, 90_000, pages - 1} {
+		if !took[p] {
+			t.Errorf("page %d is not written", p)
+		}
+	}
+	if len(took) > 100 { // those and what is above them in the index
+		t.Errorf("%d pages are written", len(took))
 	}
 }
