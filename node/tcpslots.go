@@ -24,7 +24,8 @@ const (
 // tcpSlots are the connections that a listener serves. Nothing tells who they come
 // from, and a keep-alive now and then is all it takes to stay. So one that names no
 // feed ends soon, and where there is no room a newcomer takes the place of the
-// oldest that has no feed open on both sides.
+// oldest that has no feed open on both sides. Who knows only a discovery key can name
+// the feed, but not say a Handshake that can be read: that counts for nothing.
 type tcpSlots struct {
 	mu  sync.Mutex
 	all []*tcpSlot // the oldest first
@@ -60,13 +61,23 @@ func (t *tcpSlots) enter(c net.Conn) *tcpSlot {
 // displace ends the oldest connection without a feed among some. mu held.
 func (t *tcpSlots) displace(among func(*tcpSlot) bool) bool {
 	for i, o := range t.all {
-		if among(o) && (o.stream == nil || o.stream.Stats().Feeds == 0) {
+		if among(o) && !o.proven() {
 			o.c.Close()
 			t.all = slices.Delete(t.all, i, i+1)
 			return true
 		}
 	}
 	return false
+}
+
+// proven tells whether the remote has a feed open and has said what only who knows its
+// key can say. tcpSlots.mu is held.
+func (sl *tcpSlot) proven() bool {
+	if sl.stream == nil {
+		return false
+	}
+	st := sl.stream.Stats()
+	return st.Feeds > 0 && st.Opened
 }
 
 func (t *tcpSlots) leave(sl *tcpSlot) {
@@ -83,7 +94,7 @@ func (t *tcpSlots) begin(sl *tcpSlot, s *protocol.Stream) (done func() bool) {
 	sl.stream = s
 	t.mu.Unlock()
 	return time.AfterFunc(tcpNameless, func() {
-		if st := s.Stats(); st.Feeds+st.Offered == 0 {
+		if st := s.Stats(); st.Feeds+st.Offered == 0 || st.Feeds > 0 && !st.Opened {
 			s.Close()
 		}
 	}).Stop

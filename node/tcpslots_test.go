@@ -69,13 +69,18 @@ func TestTCPSlots(t *testing.T) {
 			t.Fatal(err)
 		}
 		var slots node.TCPSlots
+		mute := false // who knows only the discovery key can say nothing more
 		call := func(ip string, names *feed.Feed) (done chan error) {
 			c, d := net.Pipe()
 			go io.Copy(io.Discard, d)
 			done = slots.Serve(e, from{c, net.TCPAddr{IP: net.ParseIP(ip), Port: 1}})
 			go func() {
 				if names != nil {
-					d.Write(wire.AppendFeed(nil, 0, wire.Feed{DiscoveryKey: names.DiscoveryKey()}))
+					hello := wire.AppendFeed(nil, 0, wire.Feed{DiscoveryKey: names.DiscoveryKey()})
+					if !mute {
+						hello = wire.AppendHandshake(hello, 0, wire.Handshake{ID: make([]byte, 32), Live: true})
+					}
+					d.Write(hello)
 				}
 				for {
 					if _, err := d.Write([]byte{0}); err != nil { // a keep-alive
@@ -97,6 +102,9 @@ func TestTCPSlots(t *testing.T) {
 		}
 
 		nameless, early, open := call("127.0.0.1", nil), call("127.0.0.1", later), call("127.0.0.1", here)
+		mute = true
+		keyless := call("127.0.0.1", here)
+		mute = false
 		time.Sleep(node.TCPNameless - time.Second)
 		if over(nameless) {
 			t.Error("a connection has ended that had a second left to name a feed")
@@ -104,6 +112,9 @@ func TestTCPSlots(t *testing.T) {
 		time.Sleep(time.Minute)
 		if !over(nameless) {
 			t.Error("a connection goes on that has named no feed for a minute")
+		}
+		if !over(keyless) {
+			t.Error("a connection goes on that has named a feed and said nothing on it")
 		}
 		if over(early) || over(open) {
 			t.Error("a connection has ended that has named a feed")
@@ -119,8 +130,12 @@ func TestTCPSlots(t *testing.T) {
 
 		open = call("203.0.113.7", here)
 		var crowd []chan error
-		for range 2*node.MaxTCPPerIP - 1 {
-			crowd = append(crowd, call("203.0.113.7", nil))
+		for i := range 2*node.MaxTCPPerIP - 1 {
+			names := here
+			if mute = i%2 == 0; !mute {
+				names = nil
+			}
+			crowd = append(crowd, call("203.0.113.7", names))
 		}
 		for i, done := range crowd {
 			if first := i < node.MaxTCPPerIP; over(done) != first {
