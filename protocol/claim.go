@@ -85,25 +85,59 @@ func (sw *swarm) wantsOf(c *channel, length uint64, now time.Duration) bool {
 	return false
 }
 
+// claimant is who has claimed something: a remote by the ID that the transport has
+// proven, or a stream.
+type claimant struct {
+	id string
+	s  *Stream // where there is no ID
+}
+
+func (c *channel) claimant() claimant {
+	if id := c.s.o.RemoteID; len(id) > 0 {
+		return claimant{id: string(id)}
+	}
+	return claimant{s: c.s}
+}
+
+// keptClaim is a claim of a remote that does not have the feed open.
+type keptClaim struct {
+	claim
+	at time.Duration // when it has left
+}
+
+const (
+	// maxClaims of one feed are kept, claimKept long.
+	maxClaims = 256
+	claimKept = 10 * time.Minute
+)
+
 // keepClaim notes what a channel leaves unproven: the remote may open it again at
-// once. mu held.
+// once, on this stream or the next one. mu held.
 func (sw *swarm) keepClaim(c *channel) {
-	for s := range sw.claims {
-		if s == c.s || s.over() {
-			delete(sw.claims, s)
+	now, who := sw.now(), c.claimant()
+	var oldest claimant
+	for o, k := range sw.claims {
+		if o == who || o.s != nil && o.s.over() || now-k.at > claimKept {
+			delete(sw.claims, o)
+		} else if first, ok := sw.claims[oldest]; !ok || k.at < first.at {
+			oldest = o
 		}
 	}
 	k := c.claim
 	if k.running {
-		k.open += min(sw.now()-k.looked, claimStep)
+		k.open += min(now-k.looked, claimStep)
 		k.running = false
 	}
-	if k.length > 0 && !c.s.over() {
-		if sw.claims == nil {
-			sw.claims = map[*Stream]claim{}
-		}
-		sw.claims[c.s] = k
+	if k.length == 0 || who.s != nil && who.s.over() {
+		return
 	}
+	if sw.claims == nil {
+		sw.claims = map[claimant]keptClaim{}
+	}
+	if len(sw.claims) >= maxClaims {
+		delete(sw.claims, oldest)
+	}
+	sw.claims[who] = keptClaim{k, now}
 }
 
 // over reports whether the stream has ended.

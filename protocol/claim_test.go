@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,5 +131,54 @@ func TestLateProof(t *testing.T) {
 		x.s.Close()
 		<-x.done
 		x.conn.Close()
+	})
+}
+
+// TestClaimsAreNotForgotten: remotes that connect anew again and again do not begin their claim anew.
+func TestClaimsAreNotForgotten(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		a, b := newSide(t, "a"), newSide(t, "b")
+		f := a.create(30)
+		g := b.clone(f.Key(), false)
+		l := connect(a, b, linkOptions{feedsB: []feed.Key{f.Key()}})
+		synctest.Wait()
+		download(t, g, 0, 30)
+		var liars sync.WaitGroup
+		stop := make(chan struct{})
+		for i, name := range []string{"liar", "other liar"} {
+			liars.Go(func() {
+				time.Sleep(time.Duration(i) * 4 * time.Second)
+				for over := false; !over; {
+					x := dial(t, b, name, protocol.StreamOptions{Feeds: []feed.Key{f.Key()}})
+					x.hello(f.Key())
+					x.send(wire.AppendHave(nil, 0, wire.Have{Start: 1000, Length: 1}))
+					go x.discard()
+					select {
+					case <-time.After(9 * time.Second): // before it is doubted
+					case <-stop:
+						over = true
+					}
+					x.conn.Close()
+					<-x.done
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		want, err := f.Local(29)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head, err := g.Head(ctx); err != nil || !bytes.Equal(head, want) {
+			t.Errorf("head %q, %v", head, err)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("beside two liars the head took %v", took)
+		}
+		close(stop)
+		liars.Wait()
+		l.close()
+		<-l.errA
+		<-l.errB
 	})
 }

@@ -39,12 +39,12 @@ type swarm struct {
 	ticking  bool
 	closed   error // not nil: no more
 	exts     []*Extension
-	halted   bool              // nothing is asked for any more: the feed is frozen
-	resume   time.Duration     // nothing is asked for before: storing has failed
-	ended    []*channel        // done, to be closed by pump
-	turns    uint64            // how many hash and seek requests were sent
-	claims   map[*Stream]claim // of channels that were closed before their streams
-	audience bool              // as the feed was told
+	halted   bool                   // nothing is asked for any more: the feed is frozen
+	resume   time.Duration          // nothing is asked for before: storing has failed
+	ended    []*channel             // done, to be closed by pump
+	turns    uint64                 // how many hash and seek requests were sent
+	claims   map[claimant]keptClaim // see keepClaim
+	audience bool                   // as the feed was told
 
 	// of the goroutine that pumps
 	demand feed.Demand
@@ -102,7 +102,7 @@ func (sw *swarm) join(c *channel) bool {
 		}
 		c.peer = sw.table.AddPeer(l)
 		c.peer.Tag = c
-		c.claim = sw.claims[c.s]
+		c.claim = sw.claims[c.claimant()].claim
 		c.turn = sw.turns // who comes anew is not asked before all others
 		if len(c.s.o.LocalID) > 0 && len(c.s.o.RemoteID) > 0 {
 			c.peer.Identify(nameOf(c.s.o.LocalID), nameOf(c.s.o.RemoteID))
