@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
@@ -36,6 +37,9 @@ func (s *found) alone() bool { return s.key != nil && len(s.sizes) == 0 && s.sec
 func Open(ctx context.Context, st store.Storage, opts Options) (*Feed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if st == nil {
+		return nil, errors.New("feed: no storage to open")
 	}
 	if opts.ReadOnly {
 		opts.MustExist = true
@@ -154,7 +158,9 @@ func (f *Feed) look() (*found, error) {
 			return nil
 		}
 		if name == bitfieldName {
-			if err := (*file).Lock(); err != nil {
+			if err := (*file).Lock(); errors.Is(err, errors.ErrUnsupported) {
+				return fmt.Errorf("feed: %s: the file %s cannot be locked, so two could write here: %w", f.st, name, err)
+			} else if err != nil {
 				return fmt.Errorf("feed: %s: %w", f.st, err)
 			}
 		}

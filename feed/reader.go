@@ -29,7 +29,8 @@ var (
 )
 
 // NewReader returns a Reader at the first byte. ctx is for all that it will wait
-// for. A reader that is not needed any more should be closed.
+// for. A reader that is not needed any more should be closed. The end is that of the
+// feed as it is known here, see [Feed.Blocks].
 func (f *Feed) NewReader(ctx context.Context) *Reader {
 	r := &Reader{feed: f}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)

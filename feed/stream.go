@@ -37,7 +37,7 @@ type ReadOptions struct {
 	// yet are waited for; of a static feed they cannot come, which is ErrOutOfBounds.
 	// 0: stop at the end of the feed (see Snapshot and Live).
 	End uint64
-	// Tail starts at the end of the feed instead of at Start.
+	// Tail starts at the end of the feed, as it is known here, instead of at Start.
 	Tail bool
 	// Snapshot takes the end of the feed once, when the iteration begins.
 	Snapshot bool
@@ -55,6 +55,10 @@ type ReadOptions struct {
 // memory of its neighbours, 256 KiB. The iteration ends after the last block, or
 // with one error: the context's, ErrClosed, ErrOutOfBounds for an End before
 // Start or for what is beyond the end of a static feed, or of reading. Each use of the result begins anew.
+//
+// The end is that of the feed as it is known here. To a reader that has reached nobody
+// yet the feed is empty, and one that was away has its old end: Update(ctx, 1) waits for
+// the first block to exist, Head for what peers say there is.
 func (f *Feed) Blocks(ctx context.Context, o ReadOptions) iter.Seq2[Block, error] {
 	return func(yield func(Block, error) bool) {
 		if err := f.usableNow(); err != nil {

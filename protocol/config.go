@@ -88,7 +88,7 @@ type StreamOptions struct {
 	LocalID, RemoteID []byte
 	// Label names the remote in messages and PeerStats.
 	Label string
-	// UserData is given to the remote application, up to 64 KiB.
+	// UserData is given to the remote application; what is beyond 64 KiB is cut off.
 	UserData []byte
 	// NoDownload and NoUpload hold for all feeds of this stream.
 	NoDownload, NoUpload bool

@@ -29,6 +29,9 @@ func (m *MemoryStorage) Open(name string, create bool) (File, error) {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 		}
 		f = &memory{chunks: map[int64]*chunk{}}
+		if m.files == nil {
+			m.files = map[string]*memory{}
+		}
 		m.files[name] = f
 	}
 	return &memFile{name: name, m: f}, nil

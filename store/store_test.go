@@ -239,3 +239,16 @@ func TestReading(t *testing.T) {
 		t.Error("written")
 	}
 }
+
+// TestZeroMemoryStorage: the zero value is an empty one.
+func TestZeroMemoryStorage(t *testing.T) {
+	var m store.MemoryStorage
+	if _, err := m.Open("data", false); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if f, err := m.Open("data", true); err != nil {
+		t.Error(err)
+	} else if _, err := f.WriteAt([]byte("x"), 3); err != nil {
+		t.Error(err)
+	}
+}
