@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-hypercore/hypercore/feed"
 )
@@ -22,6 +23,8 @@ type Engine struct {
 	runs   sync.WaitGroup // streams that run
 	spent  bucket         // by the messages of all streams
 	crowd  crowd          // that spend it
+
+	registered atomic.Uint64 // extensions, in all
 
 	mu      sync.Mutex
 	feeds   map[feed.DiscoveryKey]*swarm

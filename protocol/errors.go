@@ -22,6 +22,9 @@ var (
 	// ErrMemory: the stream would need more memory than there is for it, see
 	// Memory and MaxStreamMemory. It is nobody's fault.
 	ErrMemory = errors.New("protocol: no memory for the stream")
+	// ErrExtensionName: an extension cannot be registered: its name is empty, too long,
+	// or registered already, or there are too many.
+	ErrExtensionName = errors.New("protocol: extension name is empty, too long or taken, or one too many")
 	// ErrNoExtension: the remote does not have the extension, or the feed is not
 	// open on its stream.
 	ErrNoExtension = errors.New("protocol: remote does not have the extension")

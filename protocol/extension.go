@@ -9,8 +9,9 @@ import (
 )
 
 // Extension is a kind of message of the application's, on the channels of one
-// feed. The names are told to the remote in the Handshake, so an extension is
-// heard on streams that begin after it was registered; both sides must have it.
+// feed; both sides must have it. The names are told to the remote in the Handshake. In
+// V6 there is one for each stream, so an extension is heard on streams that begin after
+// it was registered; a Native stream tells what is registered later.
 type Extension struct {
 	sw      *swarm
 	name    string
@@ -32,24 +33,62 @@ func (p *Peer) Stream() *Stream { return p.c.s }
 
 // RegisterExtension makes an extension known on a feed that was added. handler
 // is called with each message, from the goroutine that reads the stream: it must
-// not keep the slice, and what it waits for, the stream waits for. The name has 1
-// to 256 bytes.
+// not keep the slice, and what it waits for, the stream waits for: a Close of the stream,
+// the Engine or the node would wait for itself. The name has 1 to 256 bytes and is not
+// registered on the feed already, nor are 256 others: else ErrExtensionName.
 func (e *Engine) RegisterExtension(dk feed.DiscoveryKey, name string, handler func(*Peer, []byte)) (*Extension, error) {
 	sw := e.swarm(dk)
 	if sw == nil {
 		return nil, ErrNotAdded
 	}
-	if name == "" || len(name) > wire.MaxExtensionName {
-		return nil, ErrNoExtension
-	}
 	x := &Extension{sw: sw, name: name, handler: handler}
 	sw.mu.Lock()
-	defer sw.mu.Unlock()
-	if len(sw.exts) == wire.MaxExtensions {
-		return nil, ErrNoExtension
+	taken := slices.ContainsFunc(sw.exts, func(y *Extension) bool { return y.name == name })
+	if name == "" || len(name) > wire.MaxExtensionName || taken || len(sw.exts) == wire.MaxExtensions {
+		sw.mu.Unlock()
+		return nil, ErrExtensionName
 	}
 	sw.exts = append(sw.exts, x)
+	sw.mu.Unlock()
+	e.registered.Add(1)
+	for _, s := range e.Streams() {
+		s.tellNames()
+	}
 	return x, nil
+}
+
+// tellNames tells a native remote of the extensions that were registered after the
+// Handshake: another one has them at the end of its list.
+func (s *Stream) tellNames() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.channels {
+		if c.joined && !c.gone {
+			s.moreOurs(c)
+			return
+		}
+	}
+}
+
+// moreOurs is tellNames on a channel. mu held.
+func (s *Stream) moreOurs(c *channel) {
+	n := s.e.registered.Load()
+	if n == s.registered {
+		return
+	}
+	s.registered = n
+	names := slices.Clone(s.names)
+	for _, name := range s.e.extensionNames() {
+		if len(names) < wire.MaxExtensions && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if s.o.Dialect != Native || !s.sentHello || s.ended || len(names) == len(s.names) {
+		return
+	}
+	s.names = names
+	m := s.handshake()
+	s.out.add(c.unlessOver(func(b []byte) []byte { return wire.AppendHandshake(b, c.local, m) }))
 }
 
 // Close takes the extension away. Messages that come are ignored.
@@ -92,8 +131,8 @@ func (c *channel) sendExtension(name string, payload []byte) error {
 		return wire.ErrFrameTooLarge
 	}
 	s.mu.Lock()
-	id, ok := slices.BinarySearch(s.names, name)
-	known := ok && s.hello != nil && slices.Contains(s.hello.Extensions, name) && c.joined && !c.gone
+	id := slices.Index(s.names, name)
+	known := id >= 0 && s.hello != nil && slices.Contains(s.hello.Extensions, name) && c.joined && !c.gone
 	ended := s.ended
 	s.mu.Unlock()
 	switch {

@@ -103,7 +103,14 @@ func (s *Stream) sendHello(c *channel) {
 		return
 	}
 	s.sentHello = true
+	s.registered = s.e.registered.Load()
 	s.names = s.e.extensionNames()
+	m := s.handshake()
+	s.out.add(func(b []byte) []byte { return wire.AppendHandshake(b, c.local, m) })
+}
+
+// handshake is what our Handshake says. mu held.
+func (s *Stream) handshake() wire.Handshake {
 	m := wire.Handshake{ID: s.o.LocalID, Live: !s.o.Ends, UserData: s.o.UserData, Extensions: s.names}
 	if len(m.ID) == 0 || len(m.ID) > wire.MaxID || s.o.Dialect == Native {
 		m.ID = make([]byte, 32)
@@ -115,7 +122,7 @@ func (s *Stream) sendHello(c *channel) {
 	if len(m.UserData) > wire.MaxUserData {
 		m.UserData = m.UserData[:wire.MaxUserData]
 	}
-	s.out.add(func(b []byte) []byte { return wire.AppendHandshake(b, c.local, m) })
+	return m
 }
 
 // onFeed binds the remote's channel n to a feed. Reading goroutine.
@@ -207,6 +214,7 @@ func (s *Stream) join(c *channel) bool {
 	s.opened++
 	if s.o.Dialect == Native {
 		s.sendHello(c)
+		s.moreOurs(c)
 	}
 	return true
 }
@@ -262,8 +270,8 @@ func (s *Stream) onHandshake(body []byte) error {
 	}
 	s.mu.Lock()
 	if s.hello != nil {
-		s.mu.Unlock()
-		return nil
+		defer s.mu.Unlock()
+		return s.moreNames(m.Extensions, len(body))
 	}
 	if err := s.mem.take(2 * len(body)); err != nil {
 		s.mu.Unlock()
@@ -282,6 +290,22 @@ func (s *Stream) onHandshake(body []byte) error {
 	for _, c := range cs {
 		s.begin(c)
 	}
+	return nil
+}
+
+// moreNames takes the extensions that a native remote has registered since its first
+// Handshake. mu held.
+func (s *Stream) moreNames(names []string, size int) error {
+	known := s.hello.Extensions
+	if s.o.Dialect != Native || len(names) <= len(known) || !slices.Equal(names[:len(known)], known) {
+		return nil
+	}
+	if err := s.mem.take(size); err != nil {
+		return s.short("handshake", err)
+	}
+	hello := *s.hello
+	hello.Extensions = names
+	s.hello = &hello
 	return nil
 }
 

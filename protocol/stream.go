@@ -70,21 +70,22 @@ type Stream struct {
 	taken      chan struct{}  // inbox became shorter; capacity 1
 	waking     sync.WaitGroup // goroutines of wake; begun with mu, until ended
 
-	mu        sync.Mutex
-	channels  map[feed.DiscoveryKey]*channel
-	next      uint64  // our next channel number
-	spare     []spare // numbers of closed channels (Native), to be used before
-	starved   bool    // there was no number for an answer
-	firstOut  bool    // our first Feed was sent
-	firstKey  feed.DiscoveryKey
-	sentHello bool
-	hello     *wire.Handshake // the remote's; nil before it came
-	names     []string        // our extensions, as sent
-	finished  int             // channels that ended well
-	opened    int             // channels that were joined
-	started   bool
-	ended     bool
-	cause     error
+	mu         sync.Mutex
+	channels   map[feed.DiscoveryKey]*channel
+	next       uint64  // our next channel number
+	spare      []spare // numbers of closed channels (Native), to be used before
+	starved    bool    // there was no number for an answer
+	firstOut   bool    // our first Feed was sent
+	firstKey   feed.DiscoveryKey
+	sentHello  bool
+	hello      *wire.Handshake // the remote's; nil before it came
+	names      []string        // our extensions, as sent
+	registered uint64          // Engine.registered when they were gathered
+	finished   int             // channels that ended well
+	opened     int             // channels that were joined
+	started    bool
+	ended      bool
+	cause      error
 }
 
 func newStream(e *Engine, conn io.ReadWriteCloser, o StreamOptions) *Stream {

@@ -101,6 +101,9 @@
 // its sender will end it. Of two offers of a feed that cross, that of the side with the greater ID
 // (as bytes) stands; the other side ends its own and answers.
 //
+// Another Handshake whose list of extensions begins with that of the one before adds those that
+// follow; the ids of the others stay.
+//
 // # The proof of a run
 //
 // A DataRange carries values and sizes, so the receiver computes the leaves itself, and every node
