@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -14,7 +12,6 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
-	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
 const seedHelp = `
@@ -25,17 +22,18 @@ has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
 
 A feed of your own that takes no appends here, because it was restored or is on read-only
 media, say, is served as it is, and seed says why. While another process has a feed, seed
-names it and ends. Of many feeds, 40 have their files open at a time, five each;
---open-feeds sets another number.
+names it and ends. A feed that is damaged or cannot be read is named and left out. Of many
+feeds, 40 have their files open at a time, five each; --open-feeds sets another number.
 
   hypercore seed notes
   hypercore seed notes ./photos --network mynet --bootstrap $ADDR
 
 --json: one event per line: {"event":"listening", id, network, addrs}, {"event":"feed",
 key, discoveryKey, directory, length} (and text and do, why it takes no appends though it
-is yours, and what can be done), {"event":"announced", key}, {"event":"peers", key,
-peers}, {"event":"sent", key, blocks, bytes} every few seconds while there is traffic, and
-at the end: the blocks that went to readers since the last one, and their bytes`
+is yours, and what can be done), {"event":"unserved", key, directory, text, do} for one
+that is left out, {"event":"announced", key}, {"event":"peers", key, peers},
+{"event":"sent", key, blocks, bytes} every few seconds while there is traffic, and at the
+end: the blocks that went to readers since the last one, and their bytes`
 
 // How often seed looks at what there is to tell, and tells about traffic. Where a look
 // at thousands of feeds takes long, it rests lookRests times as long.
@@ -115,13 +113,25 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 		return err
 	}
 	var feeds []*seeded
+	var left []unserved
+	seen := map[string]bool{}
 	for i, ref := range refs {
+		dir := control.Canonical(ref.Dir)
+		if seen[dir] { // named twice, maybe by two names
+			continue
+		}
+		seen[dir] = true
 		f, err := n.open(ctx, ref.Dir, feed.Options{MustExist: true, Sparse: true})
 		if errors.Is(err, syscall.EROFS) { // nothing changes there, so no lock is needed either
 			f, err = n.open(ctx, ref.Dir, feed.Options{ReadOnly: true})
 		}
 		if err != nil {
-			return fmt.Errorf("seed %s: %w", args[i], err)
+			err = fmt.Errorf("seed %s: %w", args[i], err)
+			if errors.Is(err, feed.ErrLocked) || errors.Is(err, node.ErrClosed) || ctx.Err() != nil {
+				return err
+			}
+			left = append(left, unserved{arg: args[i], ref: ref, err: err})
+			continue
 		}
 		j, err := n.Share(ctx, f, node.JoinOptions{Announce: true, Lookup: !f.Writable()})
 		if err != nil {
@@ -132,11 +142,51 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 			return err
 		}
 	}
+	var last error // when nothing is served: the last reason is why seed ends
+	if len(feeds) == 0 {
+		u := left[len(left)-1]
+		last, left = u.err, left[:len(left)-1]
+		if do := a.hintOf(last, u.arg); do != "" {
+			last = hint(last, "%s", do)
+		}
+	}
+	for _, u := range left {
+		if err := a.tellUnserved(u); err != nil {
+			return err
+		}
+	}
+	if last != nil {
+		return last
+	}
 	if err := a.joinTCP(ctx, n, nf, feeds); err != nil {
 		return err
 	}
 	a.say("serving; Ctrl-C ends")
 	return a.watchSeeds(ctx, n, feeds)
+}
+
+// unserved is a feed that cannot be served, which keeps no other from being.
+type unserved struct {
+	arg string
+	ref control.Ref
+	err error
+}
+
+// tellUnserved says that a feed is not served, why, and what can be done.
+func (a *app) tellUnserved(u unserved) error {
+	do := a.hintOf(u.err, u.arg)
+	if a.json {
+		e := event{Event: "unserved", Directory: u.ref.Dir, Text: message(u.err), Do: do}
+		if k, err := keyIn(u.ref.Dir); err == nil {
+			e.Key = k.String()
+		}
+		return a.emit(e)
+	}
+	a.warn("%s is not served: %s", u.arg, strings.TrimPrefix(message(u.err), "seed "+u.arg+": "))
+	if do != "" {
+		a.warn("  → %s", do)
+	}
+	return nil
 }
 
 // tellSeeded says what is served, and what the other side has to type.
@@ -201,120 +251,4 @@ func best(addrs []string) string {
 		}
 	}
 	return b
-}
-
-// watchSeeds tells what happens until ctx ends.
-func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error {
-	tick := time.NewTicker(seedEvery)
-	defer tick.Stop()
-	start, explained := time.Now(), false
-	lastTraffic := start
-	for {
-		select {
-		case <-ctx.Done():
-			for _, s := range feeds {
-				if err := a.tellSent(s); err != nil {
-					return err
-				}
-			}
-			return nil
-		case <-tick.C:
-		}
-		look := time.Now()
-		traffic := look.Sub(lastTraffic) >= trafficEvery
-		if traffic {
-			lastTraffic = look
-		}
-		waiting := 0
-		for _, s := range feeds {
-			if err := a.watchSeed(n, s, traffic); err != nil {
-				return err
-			}
-			if !s.announced {
-				waiting++
-			}
-		}
-		if waiting > 0 && !explained && time.Since(start) > stallAfter {
-			explained = true
-			a.sayUnannounced(ctx, n, feeds)
-		}
-		tick.Reset(max(seedEvery, lookRests*time.Since(look)))
-	}
-}
-
-// sayUnannounced says why feeds are not announced yet, once for all that have one
-// reason. That readers come all the same is none.
-func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
-	var reasons []string
-	of := map[string][]string{}
-	for _, s := range feeds {
-		if s.announced {
-			continue
-		}
-		v := n.judge(ctx, s.f.Key(), s.arg)
-		why := v.Line()
-		if v.State == diagnosis.OK {
-			if !slices.ContainsFunc(v.Steps, func(s diagnosis.Step) bool { return s.Name == "announced" && s.State == diagnosis.Bad }) {
-				continue
-			}
-			why = a.command("doctor", s.arg) + " says what is in the way"
-		}
-		if of[why] == nil {
-			reasons = append(reasons, why)
-		}
-		of[why] = append(of[why], s.arg)
-	}
-	for _, why := range reasons {
-		who := of[why][0] + " is"
-		if more := len(of[why]) - 1; more > 0 {
-			who = of[why][0] + " and " + plural(uint64(more), "other feed") + " are"
-		}
-		a.say("%s not announced yet: %s", who, why)
-	}
-}
-
-func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
-	key := s.f.Key().String()
-	if !s.announced {
-		if holders := announcedOn(s.join); holders > 0 {
-			s.announced = true
-			if a.json {
-				if err := a.emit(event{Event: "announced", Key: key}); err != nil {
-					return err
-				}
-			} else {
-				a.say("%s: announced on the network (%s)", s.arg, plural(uint64(holders), "node"))
-			}
-		}
-	}
-	if count := len(n.Engine().Peers(s.dk)); count != s.peers {
-		if a.json {
-			if err := a.emit(event{Event: "peers", Key: key, Peers: &count}); err != nil {
-				return err
-			}
-		} else {
-			a.say("%s: %s connected", s.arg, plural(uint64(count), "peer"))
-		}
-		s.peers = count
-	}
-	if traffic {
-		return a.tellSent(s)
-	}
-	return nil
-}
-
-// tellSent says what was sent since the last time. The feed counts it: peers come and
-// go in between.
-func (a *app) tellSent(s *seeded) error {
-	st := s.f.Stats()
-	blocks, bytes := st.UploadedBlocks-s.blocks, st.UploadedBytes-s.bytes
-	if blocks == 0 {
-		return nil
-	}
-	s.blocks, s.bytes = st.UploadedBlocks, st.UploadedBytes
-	if a.json {
-		return a.emit(event{Event: "sent", Key: s.f.Key().String(), Blocks: &blocks, Bytes: &bytes})
-	}
-	a.say("%s: %s, %s sent", s.arg, plural(blocks, "block"), bytesText(bytes))
-	return nil
 }
