@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -89,6 +90,7 @@ func params(dir string) testscript.Params {
 			"jsonfield":  jsonField,
 			"waitpeer":   waitPeer,
 			"smalldisk":  smallDisk,
+			"waitdoctor": waitDoctor,
 		},
 		Condition:           condition,
 		RequireExplicitExec: true,
@@ -212,6 +214,18 @@ func waitPeer(ts *testscript.TestScript, _ bool, args []string) {
 			found = found || p.Connected && p.Stream && p.Feeds > 0 && strings.HasPrefix(p.ID, text)
 		}
 		return err == nil && found != gone
+	})
+}
+
+// waitdoctor FEED PATTERN: until the verdict of hypercore doctor matches.
+func waitDoctor(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[1])
+	eventually(ts, "doctor: "+args[1], func() bool {
+		cmd := exec.Command("hypercore", "doctor", args[0])
+		cmd.Dir = ts.MkAbs(".")
+		cmd.Env = append(os.Environ(), "HYPERCORE_HOME="+ts.Getenv("HYPERCORE_HOME"), "PATH="+ts.Getenv("PATH"))
+		out, _ := cmd.Output()
+		return want.Match(out)
 	})
 }
 

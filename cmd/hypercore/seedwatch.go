@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/go-hypercore/hypercore/node/diagnosis"
@@ -59,13 +58,10 @@ func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
 			continue
 		}
 		v := n.judge(ctx, s.f.Key(), s.arg)
-		why := v.Line()
 		if v.State == diagnosis.OK {
-			if !slices.ContainsFunc(v.Steps, func(s diagnosis.Step) bool { return s.Name == "announced" && s.State == diagnosis.Bad }) {
-				continue
-			}
-			why = a.command("doctor", s.arg) + " says what is in the way"
+			continue
 		}
+		why := v.Line()
 		if of[why] == nil {
 			reasons = append(reasons, why)
 		}

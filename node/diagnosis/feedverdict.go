@@ -34,33 +34,57 @@ func unserved(x *Feed, peers int) Step {
 
 // givesVerdict is about a node that serves the whole feed.
 func givesVerdict(f Facts, peers int) Step {
-	x, n := f.Feed, f.Node
-	if peers > 0 {
+	n := f.Node
+	why, hidden := unfound(f)
+	switch {
+	case peers > 0 && hidden && why.State == Bad:
+		why.Text = "it is served to " + many(peers, "peer") + " now, but new " + why.Text
+		return why
+	case peers > 0:
 		return Step{State: OK, Text: "healthy: it is served to " + many(peers, "peer") + " now"}
-	}
-	if x.told() == 0 {
-		if s, ok := entry(f); ok {
-			s.Text = "readers cannot find it: " + s.Text
-			if f.alone() {
-				s.State, s.Do = Note, aloneDo
-			}
-			return s
-		}
-		a := announcedStep(f)
-		if a.State == Wait {
-			return Step{State: Wait, Text: "it is being announced"}
-		}
-		return Step{State: Bad, Text: "readers cannot find it: it is announced " + a.Text, Do: a.Do}
-	}
-	switch a := announcedStep(f); {
-	case a.State == Bad:
-		return Step{State: Bad, Text: "readers cannot find it: no node of the network has the announcement any more", Do: a.Do}
+	case hidden:
+		return why
 	case n.hidden():
 		return Step{State: Bad, Text: "readers find it, but cannot reach this node: it is behind a NAT, and no relay keeps a place for it", Do: "forward a port of the router to this machine, or run hypercore bootstrap on a machine with a public address: it relays"}
 	case n.shut() && n.symmetric():
 		return Step{State: Note, Text: "readers find it; those behind a NAT like this one, which takes another port for each peer, reach it only through a relay", Do: relayDo(Node{})}
 	}
 	return Step{State: OK, Text: "healthy: it is announced, and served to whoever asks; nobody is connected now"}
+}
+
+// unfound says why readers do not find a feed that is served; false when they do. What was
+// announced once helps nobody when the network is gone.
+func unfound(f Facts) (Step, bool) {
+	a, told := announcedStep(f), f.Feed.told() > 0
+	s, out := entry(f)
+	switch {
+	case told && a.State == Bad:
+		return Step{State: Bad, Text: "readers cannot find it: no node of the network has the announcement any more", Do: a.Do}, true
+	case out && told && s.State == Bad:
+		s.Text = "readers cannot find it: it was announced, and now " + s.Text
+		return s, true
+	case out && told:
+		return s, true
+	case out:
+		s.Text = "readers cannot find it: " + s.Text
+		if f.alone() {
+			s.State, s.Do = Note, aloneDo
+		}
+		return s, true
+	case !told && a.State == Wait:
+		return Step{State: Wait, Text: "it is being announced"}, true
+	case !told:
+		return Step{State: Bad, Text: "readers cannot find it: it is announced " + a.Text, Do: a.Do}, true
+	}
+	for _, n := range f.Networks { // one of several is enough for some
+		if n.Name == LAN || n.Peers > 0 {
+			continue
+		}
+		if s := bootstrapStep(f, n); s.State == Bad {
+			return Step{State: Note, Text: "readers in the local network find it, others do not: " + notReached(n, s), Do: s.Do}, true
+		}
+	}
+	return Step{}, false
 }
 
 // takesVerdict is about a reader with peers.

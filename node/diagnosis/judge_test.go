@@ -54,6 +54,13 @@ func giver(f *diagnosis.Facts) {
 	x.Announced = []diagnosis.Announcement{{Network: "lab", Nodes: 2, Until: now.Add(23*time.Hour + time.Minute)}}
 }
 
+// gone makes the network one that is not reached any more.
+func gone(f *diagnosis.Facts) {
+	n := &f.Networks[0]
+	b := &n.Bootstrap[0]
+	n.Peers, b.Connected, b.Serves, b.Networks, b.Trouble, b.Error = 0, false, false, nil, diagnosis.Refused, "refused"
+}
+
 func TestVerdict(t *testing.T) {
 	const relay = "/ip4/203.0.113.5/tcp/4001/p2p/" + me + "/p2p-circuit"
 	for _, c := range []struct {
@@ -125,9 +132,7 @@ func TestVerdict(t *testing.T) {
 		{"no address", func(f *diagnosis.Facts) { f.Feed.Peers, f.Feed.Bare = nil, 2 }, diagnosis.Bad, "2 providers found, whose address nobody knows", "--peer"},
 		{"no bootstrap", func(f *diagnosis.Facts) {
 			f.Feed.Peers = nil
-			f.Networks[0].Peers = 0
-			b := &f.Networks[0].Bootstrap[0]
-			b.Connected, b.Serves, b.Networks, b.Trouble, b.Error = false, false, nil, diagnosis.Refused, "refused"
+			gone(f)
 		}, diagnosis.Bad, "network lab is not reached: bootstrap node 203.0.113.5:4001 (tcp): connection refused", "is hypercore bootstrap --network lab running there"},
 		{"wrong name", func(f *diagnosis.Facts) {
 			f.Feed.Peers = nil
@@ -159,6 +164,29 @@ func TestVerdict(t *testing.T) {
 		{"not announced", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced[0].Nodes = 0 }, diagnosis.Wait, "it is being announced", ""},
 		{"no address to announce", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced[0].Nodes, f.Networks[0].Addrs = 0, 0 }, diagnosis.Bad, "readers cannot find it: it is announced not on lab: this node has no address yet that others could reach", "see relay and port map"},
 		{"forgotten", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced[0].Asked = 2 }, diagnosis.Bad, "readers cannot find it: no node of the network has the announcement any more", "sent again by itself"},
+		{"forgotten, served", func(f *diagnosis.Facts) {
+			p := f.Feed.Peers
+			giver(f)
+			f.Feed.Peers, f.Feed.Announced[0].Asked = p, 2
+		}, diagnosis.Bad, "it is served to 1 peer now, but new readers cannot find it: no node of the network has the announcement any more", "sent again by itself"},
+		{"the network is gone", func(f *diagnosis.Facts) { giver(f); gone(f) }, diagnosis.Bad, "readers cannot find it: it was announced, and now network lab is not reached: bootstrap node 203.0.113.5:4001 (tcp): connection refused", "is hypercore bootstrap --network lab running there"},
+		{"the network is gone, served", func(f *diagnosis.Facts) {
+			p := f.Feed.Peers
+			giver(f)
+			gone(f)
+			f.Feed.Peers = p
+		}, diagnosis.Bad, "it is served to 1 peer now, but new readers cannot find it: it was announced, and now network lab is not reached: bootstrap node 203.0.113.5:4001 (tcp): connection refused", "is hypercore bootstrap --network lab running there"},
+		{"the network is gone, not the LAN", func(f *diagnosis.Facts) {
+			giver(f)
+			gone(f)
+			f.Node.MDNS, f.Networks = true, append(f.Networks, diagnosis.Network{Name: diagnosis.LAN, Peers: 1, Addrs: 1})
+		}, diagnosis.Note, "readers in the local network find it, others do not: network lab is not reached: bootstrap node 203.0.113.5:4001 (tcp): connection refused", "is hypercore bootstrap --network lab running there"},
+		{"the network is being entered again", func(f *diagnosis.Facts) { giver(f); f.Networks[0].Peers = 0 }, diagnosis.Wait, "the bootstrap node is reached; no node of the network to ask yet", "in a moment"},
+		{"no address to announce, served", func(f *diagnosis.Facts) {
+			p := f.Feed.Peers
+			giver(f)
+			f.Feed.Peers, f.Feed.Announced[0].Nodes, f.Networks[0].Addrs = p, 0, 0
+		}, diagnosis.Bad, "it is served to 1 peer now, but new readers cannot find it: it is announced not on lab: this node has no address yet that others could reach", "see relay and port map"},
 		{"nobody to announce to", func(f *diagnosis.Facts) {
 			giver(f)
 			f.Feed.Announced[0].Nodes = 0

@@ -179,6 +179,14 @@ func seeNetworks(f Facts) string {
 	return "see lan"
 }
 
+// notReached says of a network, whose bootstrapStep is s, that nobody of it is there.
+func notReached(n Network, s Step) string {
+	if len(n.Bootstrap) == 0 {
+		return s.Text
+	}
+	return "network " + n.Name + " is not reached: bootstrap node " + s.Text
+}
+
 // entry tells what keeps a node out of its network; false when nothing does.
 func entry(f Facts) (Step, bool) {
 	if f.Node.Server && f.Feed == nil {
@@ -201,9 +209,7 @@ func entry(f Facts) (Step, bool) {
 		case Wait:
 			s.Text = "the bootstrap node: " + s.Text
 		default:
-			if n := f.Networks[main]; len(n.Bootstrap) > 0 {
-				s.Text = "network " + n.Name + " is not reached: bootstrap node " + s.Text
-			}
+			s.Text = notReached(f.Networks[main], s)
 		}
 		return s, true
 	}
