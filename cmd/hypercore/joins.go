@@ -87,6 +87,18 @@ func announcedOn(j *node.Join) int {
 	return n
 }
 
+// announcedNow is how many nodes of the DHT have the announcement, as far as is known: those
+// of a network of which nobody is there any more have it no longer, and each forgets it.
+func announcedNow(j *node.Join, now time.Time) int {
+	n := 0
+	for _, o := range j.Status().Discovery.Overlays {
+		if !o.Announced.IsZero() && o.Peers > 0 && now.Before(o.Expires) {
+			n = max(n, o.Holders, 1)
+		}
+	}
+	return n
+}
+
 // waitAnnounced waits until a feed is announced.
 func waitAnnounced(ctx context.Context, j *node.Join) (holders int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errTimeout)

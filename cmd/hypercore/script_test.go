@@ -91,6 +91,7 @@ func params(dir string) testscript.Params {
 			"waitpeer":   waitPeer,
 			"smalldisk":  smallDisk,
 			"waitdoctor": waitDoctor,
+			"waitlines":  waitLines,
 		},
 		Condition:           condition,
 		RequireExplicitExec: true,
@@ -166,6 +167,16 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 			err = nil
 		}
 		return err == nil && (len(args) == 1 || strings.Contains(string(b), args[1]))
+	})
+}
+
+// waitlines FILE N TEXT: until the text is in the file N times.
+func waitLines(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	eventually(ts, strings.Join(args, " "), func() bool {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && strings.Count(string(b), args[2]) >= want
 	})
 }
 

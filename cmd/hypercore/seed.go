@@ -31,9 +31,12 @@ feeds, 40 have their files open at a time, five each; --open-feeds sets another 
 --json: one event per line: {"event":"listening", id, network, addrs}, {"event":"feed",
 key, discoveryKey, directory, length} (and text and do, why it takes no appends though it
 is yours, and what can be done), {"event":"unserved", key, directory, text, do} for one
-that is left out, {"event":"announced", key}, {"event":"peers", key, peers},
-{"event":"sent", key, blocks, bytes} every few seconds while there is traffic, and at the
-end: the blocks that went to readers since the last one, and their bytes`
+that is left out, {"event":"announced", key}, {"event":"unannounced", key, text, do} when
+nobody has the announcement any more, {"event":"peers", key, peers}, {"event":"trouble",
+key, text, do} when the feed takes nothing any more (a fork, damage, a full disk),
+{"event":"well", key} when it does again, {"event":"sent", key, blocks, bytes} every few
+seconds while there is traffic, and at the end: the blocks that went to readers since the
+last one, and their bytes`
 
 // How often seed looks at what there is to tell, and tells about traffic. Where a look
 // at thousands of feeds takes long, it rests lookRests times as long.
@@ -73,9 +76,12 @@ type seeded struct {
 	join *node.Join
 
 	announced bool
+	lost      time.Time // since when nobody has the announcement; zero: somebody has
+	lostTold  bool      // and that was said
 	peers     int
 	blocks    uint64 // sent, as last told
 	bytes     uint64 // of those
+	trouble   string // why it takes nothing, as last told
 }
 
 func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err error) {
@@ -137,8 +143,9 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 		if err != nil {
 			return fmt.Errorf("seed %s: %w", args[i], err)
 		}
-		feeds = append(feeds, &seeded{arg: args[i], f: f, dk: f.DiscoveryKey(), join: j})
-		if err := a.tellSeeded(n, ref, f); err != nil {
+		s := &seeded{arg: args[i], f: f, dk: f.DiscoveryKey(), join: j}
+		feeds = append(feeds, s)
+		if err := a.tellSeeded(n, ref, s); err != nil {
 			return err
 		}
 	}
@@ -190,8 +197,12 @@ func (a *app) tellUnserved(u unserved) error {
 }
 
 // tellSeeded says what is served, and what the other side has to type.
-func (a *app) tellSeeded(n *running, ref control.Ref, f *feed.Feed) error {
+func (a *app) tellSeeded(n *running, ref control.Ref, s *seeded) error {
+	f := s.f
 	why, do := a.takesNothing(ref, f)
+	if f.Writable() {
+		s.trouble = why
+	}
 	if a.json {
 		length := f.Len()
 		return a.emit(event{Event: "feed", Key: f.Key().String(), DiscoveryKey: f.DiscoveryKey().String(), Directory: ref.Dir, Length: &length, Text: why, Do: do})

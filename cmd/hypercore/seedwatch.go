@@ -40,6 +40,11 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 				waiting++
 			}
 		}
+		if traffic { // not each time: thousands of feeds are asked about
+			if err := a.watchAnnounced(ctx, n, feeds, look); err != nil {
+				return err
+			}
+		}
 		if waiting > 0 && !explained && time.Since(start) > stallAfter {
 			explained = true
 			a.sayUnannounced(ctx, n, feeds)
@@ -48,32 +53,119 @@ func (a *app) watchSeeds(ctx context.Context, n *running, feeds []*seeded) error
 	}
 }
 
-// sayUnannounced says why feeds are not announced yet, once for all that have one
-// reason. That readers come all the same is none.
+// sayUnannounced says why feeds are not announced yet. That readers come all the same is
+// no reason.
 func (a *app) sayUnannounced(ctx context.Context, n *running, feeds []*seeded) {
-	var reasons []string
-	of := map[string][]string{}
+	var r reasons
 	for _, s := range feeds {
 		if s.announced {
 			continue
 		}
-		v := n.judge(ctx, s.f.Key(), s.arg)
-		if v.State == diagnosis.OK {
+		if v := n.judge(ctx, s.f.Key(), s.arg); v.State != diagnosis.OK {
+			r.add(v.Line(), s.arg)
+		}
+	}
+	r.say(a, "not announced yet")
+}
+
+// reasons are what is to be said of feeds, once for all that have one reason.
+type reasons struct {
+	why []string            // in order
+	of  map[string][]string // reason: feeds
+}
+
+func (r *reasons) add(why, arg string) {
+	if r.of == nil {
+		r.of = map[string][]string{}
+	}
+	if r.of[why] == nil {
+		r.why = append(r.why, why)
+	}
+	r.of[why] = append(r.of[why], arg)
+}
+
+func (r *reasons) say(a *app, what string) {
+	for _, why := range r.why {
+		who := r.of[why][0] + " is"
+		if more := len(r.of[why]) - 1; more > 0 {
+			who = r.of[why][0] + " and " + plural(uint64(more), "other feed") + " are"
+		}
+		a.say("%s %s: %s", who, what, why)
+	}
+}
+
+// watchAnnounced says when nobody has the announcement of a feed any more, and when somebody
+// has again. A connection that is lost for a moment is nothing to tell.
+func (a *app) watchAnnounced(ctx context.Context, n *running, feeds []*seeded, now time.Time) error {
+	var r reasons
+	for _, s := range feeds {
+		if !s.announced {
 			continue
 		}
-		why := v.Line()
-		if of[why] == nil {
-			reasons = append(reasons, why)
+		holders := announcedNow(s.join, now)
+		switch {
+		case holders > 0:
+			if s.lostTold {
+				if err := a.tellAnnounced(s, holders); err != nil {
+					return err
+				}
+			}
+			s.lost, s.lostTold = time.Time{}, false
+		case s.lost.IsZero():
+			s.lost = now
+		case !s.lostTold:
+			v := n.judge(ctx, s.f.Key(), s.arg)
+			if v.State != diagnosis.Bad {
+				continue
+			}
+			s.lostTold = true
+			if !a.json {
+				r.add(v.Line(), s.arg)
+			} else if err := a.emit(event{Event: "unannounced", Key: s.f.Key().String(), Text: v.Text, Do: v.Do}); err != nil {
+				return err
+			}
 		}
-		of[why] = append(of[why], s.arg)
 	}
-	for _, why := range reasons {
-		who := of[why][0] + " is"
-		if more := len(of[why]) - 1; more > 0 {
-			who = of[why][0] + " and " + plural(uint64(more), "other feed") + " are"
-		}
-		a.say("%s not announced yet: %s", who, why)
+	r.say(a, "not announced any more")
+	return nil
+}
+
+func (a *app) tellAnnounced(s *seeded, holders int) error {
+	if a.json {
+		return a.emit(event{Event: "announced", Key: s.f.Key().String()})
 	}
+	a.say("%s: announced on the network (%s)", s.arg, plural(uint64(holders), "node"))
+	return nil
+}
+
+// watchTrouble says when a feed begins to take nothing, and when it takes blocks again.
+func (a *app) watchTrouble(s *seeded) error {
+	err := s.f.Stats().Err
+	why := ""
+	if err != nil {
+		why = message(err)
+	}
+	if withoutDigits(why) == withoutDigits(s.trouble) { // how far it is behind is no news
+		return nil
+	}
+	s.trouble = why
+	key := s.f.Key().String()
+	switch {
+	case err == nil && a.json:
+		return a.emit(event{Event: "well", Key: key})
+	case err == nil:
+		a.say("%s takes blocks again", s.arg)
+		return nil
+	}
+	do := a.hintFor(err, s.arg)
+	if a.json {
+		return a.emit(event{Event: "trouble", Key: key, Text: why, Do: do})
+	}
+	a.warn("%s takes nothing any more: %s", s.arg, why)
+	if do != "" {
+		a.warn("  → %s", do)
+	}
+	return nil
 }
 
 func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
@@ -81,14 +173,13 @@ func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
 	if !s.announced {
 		if holders := announcedOn(s.join); holders > 0 {
 			s.announced = true
-			if a.json {
-				if err := a.emit(event{Event: "announced", Key: key}); err != nil {
-					return err
-				}
-			} else {
-				a.say("%s: announced on the network (%s)", s.arg, plural(uint64(holders), "node"))
+			if err := a.tellAnnounced(s, holders); err != nil {
+				return err
 			}
 		}
+	}
+	if err := a.watchTrouble(s); err != nil {
+		return err
 	}
 	if count := len(n.Engine().Peers(s.dk)); count != s.peers {
 		if a.json {
