@@ -139,6 +139,7 @@ type cloning struct {
 
 	start  time.Time
 	bytes  uint64    // what was there at the start
+	brief  bool      // it is not announced so far
 	said   string    // the last explanation
 	saidAt time.Time // when
 	path   path
@@ -163,7 +164,12 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if err := cl.refuseOwn(ctx); err != nil {
 		return err
 	}
-	if cl.n, err = a.startNode(ctx, roleNode, c.Name(), cfg, nf); err != nil {
+	role := control.RoleVisit
+	if o.live { // it goes on serving, and may be somebody's --peer
+		role = roleNode
+	}
+	cl.brief = !o.live
+	if cl.n, err = a.startNode(ctx, role, c.Name(), cfg, nf); err != nil {
 		return err
 	}
 	defer func() {
@@ -184,7 +190,21 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	} else {
 		a.say("cloning into %s", cl.dir)
 	}
-	return cl.fetch(ctx, node.JoinOptions{Announce: true, Lookup: true})
+	return cl.fetch(ctx, node.JoinOptions{Announce: o.live, Lookup: true})
+}
+
+// announceAfter is how long a clone that ends by itself is not announced: the announcement
+// outlives it by a day. One that takes longer has something for others meanwhile.
+const announceAfter = time.Minute
+
+// announce tells others that this node has the feed, once the clone takes a while.
+func (cl *cloning) announce(ctx context.Context, now time.Time) error {
+	if !cl.brief || now.Sub(cl.start) < announceAfter {
+		return nil
+	}
+	cl.brief = false
+	_, err := cl.n.Share(ctx, cl.f, node.JoinOptions{Announce: true})
+	return err
 }
 
 // refuseOwn is the error of who clones a feed of their own where it is written: what there
@@ -317,6 +337,9 @@ func (cl *cloning) run(ctx context.Context) error {
 		}
 		if err := s.stats.Err; err != nil && ctx.Err() == nil && !errors.Is(err, feed.ErrBehind) && !errors.Is(err, feed.ErrOtherWriter) {
 			// The disk, or a fork: no peer can help.
+			return err
+		}
+		if err := cl.announce(ctx, now); err != nil {
 			return err
 		}
 		if err := cl.sayPath(now); err != nil {

@@ -143,7 +143,7 @@ func askRunning(ctx context.Context, h *control.Home, p patient) (diagnosis.Fact
 // examine starts a node and lets it look around until what it finds no longer
 // changes.
 func (a *app) examine(ctx context.Context, c *cobra.Command, p patient, cfg node.Config, nf *netFlags, timeout time.Duration) (f diagnosis.Facts, err error) {
-	n, err := a.startNode(ctx, roleNode, c.Name(), cfg, nf)
+	n, err := a.startNode(ctx, control.RoleVisit, c.Name(), cfg, nf)
 	if err != nil {
 		return f, err
 	}

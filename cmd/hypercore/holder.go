@@ -13,8 +13,9 @@ import (
 	"github.com/go-hypercore/hypercore/node/diagnosis"
 )
 
-// Roles of slots. Nodes that seed and clone are alike; a bootstrap node keeps
-// its identity, because others have its address in their scripts.
+// Roles of slots. Nodes that seed and follow are alike; a bootstrap node keeps
+// its identity, because others have its address in their scripts. Nodes of commands
+// that end by themselves are control.RoleVisit.
 const (
 	roleNode      = "node"
 	roleBootstrap = "bootstrap"

@@ -10,9 +10,11 @@ import (
 )
 
 const idHelp = `
-Print the peer IDs of the nodes of this home, one per line: each node slot has its own,
-and a node that is started again has the one it had before. Without a node yet, the
-identity of the first one is made.
+Print the peer IDs of the nodes of this home, one per line. seed, clone --live and
+bootstrap have one that stays: each takes the first that no other one uses at that time,
+so what is started again in the same order has the one it had before. Others that run a
+node, such as doctor, recover and clone without --live, take none of these. Without a node
+yet, the identity of the first one is made.
 
 --json: one line per slot: {slot, role, id, running} and, while it runs, {pid, command,
 addrs, network, feeds}`

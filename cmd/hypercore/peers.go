@@ -71,7 +71,7 @@ func newPeers(a *app) *cobra.Command {
 // nodeClients calls fn for each node of the home that runs.
 func nodeClients(h *control.Home, fn func(s control.SlotInfo, c *control.Client) error) error {
 	for _, s := range h.Slots() {
-		if s.Role != roleNode && s.Role != roleBootstrap {
+		if s.Role == control.RoleCommand {
 			continue
 		}
 		c := control.NewClient(s.Socket)

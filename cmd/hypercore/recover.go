@@ -86,7 +86,7 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 	if err != nil {
 		return err
 	}
-	n, err := a.startNode(ctx, roleNode, c.Name(), cfg, nf)
+	n, err := a.startNode(ctx, control.RoleVisit, c.Name(), cfg, nf)
 	if err != nil {
 		return err
 	}

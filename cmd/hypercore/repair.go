@@ -119,7 +119,7 @@ func (a *app) repair(ctx context.Context, c *cobra.Command, arg string, timeout 
 		if err != nil {
 			return err
 		}
-		if n, err = a.startNode(ctx, roleNode, c.Name(), cfg, nf); err != nil {
+		if n, err = a.startNode(ctx, control.RoleVisit, c.Name(), cfg, nf); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, n.Close()) }()

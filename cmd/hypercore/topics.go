@@ -17,6 +17,7 @@ The home is --home, $HYPERCORE_HOME, or the user's data directory. In it:
                 readable by the hypercore package of npm (versions 6 to 9), and journal
   feeds/KEY/    a feed that was cloned without naming a directory
   nodes/N/      identity and state of a node; several may run at once
+  visits/N/     the same of nodes that end with their command, such as doctor
   identity      the name of this home as a writer of feeds
   announced/    how much of each feed of yours others may have seen
 

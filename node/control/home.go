@@ -15,6 +15,7 @@ const HomeEnv = "HYPERCORE_HOME"
 //
 //	HOME/feeds/NAME/    the directory of a feed; NAME is a name, or the public key in hex
 //	HOME/nodes/N/       slot N: the state of one node (see Slot)
+//	HOME/visits/N/      slots of nodes that end with their command
 //	HOME/commands/N/    slots of commands that hold a feed
 //	HOME/identity       the name of this home as a writer (see Identity)
 //	HOME/peers.json      rules about peers, for all nodes (see PeerRule); peers.lock while they change
@@ -79,4 +80,5 @@ func (h *Home) FeedDir(name string) string { return filepath.Join(h.dir, "feeds"
 
 func (h *Home) feedsDir() string    { return filepath.Join(h.dir, "feeds") }
 func (h *Home) nodesDir() string    { return filepath.Join(h.dir, "nodes") }
+func (h *Home) visitsDir() string   { return filepath.Join(h.dir, "visits") }
 func (h *Home) commandsDir() string { return filepath.Join(h.dir, "commands") }

@@ -70,6 +70,7 @@ func TestClaim(t *testing.T) {
 	boot = claim(t, h, "bootstrap", 0)
 	boot2 := claim(t, h, "bootstrap", 3)
 	claim(t, h, control.RoleCommand, 0).Close()
+	claim(t, h, control.RoleVisit, 0).Close()
 
 	fi, err := os.Stat(seed.Dir())
 	if err != nil || fi.Mode().Perm() != 0o700 {
@@ -79,7 +80,7 @@ func TestClaim(t *testing.T) {
 	for _, s := range h.Slots() {
 		roles = append(roles, s.Role)
 	}
-	if got := strings.Join(roles, " "); got != "bootstrap node node bootstrap command" {
+	if got := strings.Join(roles, " "); got != "bootstrap node node bootstrap visit command" {
 		t.Errorf("roles: %s", got)
 	}
 	for _, s := range []*control.Slot{boot, seed, boot2} {

@@ -29,11 +29,14 @@ const (
 //	nodes/N/...            what the node keeps: identity, DHT records
 //
 // A command that merely holds a feed for a while has a slot under commands/,
-// alike but with nothing kept, so that nodes keep their numbers.
+// alike but with nothing kept, and a node that is gone when its command is done
+// one under visits/, so that nodes that stay keep their numbers.
 //
 // Several nodes may run on one home. A node takes the first free slot that
-// last had the same role, so that a node started again has the identity that
-// it had, whatever else was started before it; else the first slot that is new.
+// last had the same role, else the first slot that is new. So a node that stays
+// has the identity that it had when it is started again, whatever visits and
+// nodes of other roles were started meanwhile; of several with one role those
+// that are started in the same order.
 type Slot struct {
 	n    int
 	dir  string
@@ -43,15 +46,21 @@ type Slot struct {
 // ErrNoSlot is returned by Claim when every slot of the home is taken.
 var ErrNoSlot = errors.New("control: too many nodes run on this home")
 
-// RoleCommand is the role of a process that runs no node.
-const RoleCommand = "command"
+// Roles that others know of.
+const (
+	RoleCommand = "command" // a process that runs no node
+	RoleVisit   = "visit"   // a node whose identity nobody is given: it ends with its command
+)
 
-// Claim takes a slot for a role, such as "node", "bootstrap" or RoleCommand.
-// Close gives it back.
+// Claim takes a slot for a role, such as "node", "bootstrap", RoleVisit or
+// RoleCommand. Close gives it back.
 func (h *Home) Claim(role string) (*Slot, error) {
 	in := h.nodesDir()
-	if role == RoleCommand {
+	switch role {
+	case RoleCommand:
 		in = h.commandsDir()
+	case RoleVisit:
+		in = h.visitsDir()
 	}
 	for _, again := range []bool{true, false} {
 		want := ""
@@ -119,10 +128,11 @@ type SlotInfo struct {
 	Socket string // where its node listens, if one runs
 }
 
-// Slots lists the slots that exist: those of nodes in order, then those of commands.
+// Slots lists the slots that exist: those of nodes in order, then those of visits, then
+// those of commands.
 func (h *Home) Slots() []SlotInfo {
 	var out []SlotInfo
-	for _, in := range []string{h.nodesDir(), h.commandsDir()} {
+	for _, in := range []string{h.nodesDir(), h.visitsDir(), h.commandsDir()} {
 		for _, n := range slotsIn(in) {
 			dir := slotDir(in, n)
 			out = append(out, SlotInfo{N: n, Dir: dir, Role: slotRoleOf(dir), Socket: filepath.Join(dir, slotSocket)})
