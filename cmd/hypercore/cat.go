@@ -23,7 +23,7 @@ running node seeds or clones the feed; otherwise reading stops there with an err
 
   hypercore cat notes
   hypercore cat ./log --tail 10 --live
-  hypercore cat archive --start 1000 --end 1010 > part
+  hypercore cat archive --range 1000-1010 > part
 
 --json: one line per block: {index, bytes, text} or {index, bytes, base64}`
 
@@ -32,6 +32,7 @@ const catFlush = 2 * time.Millisecond
 
 func newCat(a *app) *cobra.Command {
 	var o control.CatOptions
+	var ranges []string
 	cmd := &cobra.Command{
 		Use:   "cat FEED",
 		Short: "Write blocks to stdout, also as they come",
@@ -44,55 +45,91 @@ func newCat(a *app) *cobra.Command {
 			if o.Live && c.Flags().Changed("end") {
 				return usagef("--live has no end; leave out --end")
 			}
+			if len(ranges) > 0 {
+				return a.catRanges(c, args[0], ranges)
+			}
 			if c.Flags().Changed("end") && o.End <= o.Start {
 				if o.End == o.Start {
 					return nil
 				}
 				return usagef("--end %d is before --start %d", o.End, o.Start)
 			}
-			f, _, err := a.openToRead(c.Context(), args[0], c.Name())
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if c.Flags().Changed("tail") && o.Tail == 0 { // none of those that there are
-				i, err := f.Info(c.Context())
-				if err != nil {
-					return err
-				}
-				if o.Start = i.Length; o.End != 0 {
-					o.Start = o.End
-				}
-			}
-			if err := a.sayBeyond(c.Context(), f, o); err != nil {
-				return err
-			}
-			w := newLazyWriter(a)
-			var next uint64 // after what was written
-			err = f.Cat(c.Context(), o, func(index uint64, data []byte) error {
-				next = index + 1
-				return w.block(index, data)
-			})
-			if errors.Is(err, control.ErrNodeEnded) && o.Live {
-				if next == 0 && o.Tail == 0 {
-					next = o.Start
-				}
-				err = hint(err, "go on with: %s", a.command("cat", args[0], "--start", strconv.FormatUint(next, 10), "--live"))
-			}
-			if ferr := w.close(); err == nil {
-				err = ferr
-			}
-			if o.Live {
-				err = untilInterrupted(c.Context(), err)
-			}
-			return err
+			return a.cat(c, args[0], []control.CatOptions{o})
 		},
 	}
 	cmd.Flags().Uint64Var(&o.Start, "start", 0, "index of the first block")
 	cmd.Flags().Uint64Var(&o.End, "end", 0, "index after the last block (default: all that there are)")
+	cmd.Flags().StringArrayVar(&ranges, "range", nil, "only blocks A-B, both included, as for clone; repeat for more")
 	cmd.Flags().Uint64Var(&o.Tail, "tail", 0, "only the last N blocks, instead of --start; 0 with --live: only new ones")
 	cmd.Flags().BoolVar(&o.Live, "live", false, "go on with new blocks until interrupted")
 	return cmd
+}
+
+// catRanges is cat with --range.
+func (a *app) catRanges(c *cobra.Command, arg string, in []string) error {
+	for _, f := range []string{"start", "end", "tail", "live"} {
+		if err := oneOf(c, "range", f); err != nil {
+			return err
+		}
+	}
+	ranges, err := parseRanges(in)
+	if err != nil {
+		return err
+	}
+	var os []control.CatOptions
+	for _, r := range ranges {
+		os = append(os, control.CatOptions{Start: r.Start, End: r.End})
+	}
+	return a.cat(c, arg, os)
+}
+
+// cat writes blocks as options say, one after the other.
+func (a *app) cat(c *cobra.Command, arg string, options []control.CatOptions) error {
+	f, _, err := a.openToRead(c.Context(), arg, c.Name())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, o := range options {
+		if err := a.catOne(c, arg, f, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) catOne(c *cobra.Command, arg string, f control.Feed, o control.CatOptions) error {
+	if c.Flags().Changed("tail") && o.Tail == 0 { // none of those that there are
+		i, err := f.Info(c.Context())
+		if err != nil {
+			return err
+		}
+		if o.Start = i.Length; o.End != 0 {
+			o.Start = o.End
+		}
+	}
+	if err := a.sayBeyond(c.Context(), f, o); err != nil {
+		return err
+	}
+	w := newLazyWriter(a)
+	var next uint64 // after what was written
+	err := f.Cat(c.Context(), o, func(index uint64, data []byte) error {
+		next = index + 1
+		return w.block(index, data)
+	})
+	if errors.Is(err, control.ErrNodeEnded) && o.Live {
+		if next == 0 && o.Tail == 0 {
+			next = o.Start
+		}
+		err = hint(err, "go on with: %s", a.command("cat", arg, "--start", strconv.FormatUint(next, 10), "--live"))
+	}
+	if ferr := w.close(); err == nil {
+		err = ferr
+	}
+	if o.Live {
+		err = untilInterrupted(c.Context(), err)
+	}
+	return err
 }
 
 // sayBeyond says that a copy ends before what is asked for: others may have it, so it

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,12 +54,8 @@ func newClone(a *app) *cobra.Command {
 			if len(args) > 1 {
 				o.dir = args[1]
 			}
-			for _, s := range split(o.ranges) {
-				r, err := parseRange(s)
-				if err != nil {
-					return err
-				}
-				o.wanted = append(o.wanted, r)
+			if o.wanted, err = parseRanges(o.ranges); err != nil {
+				return err
 			}
 			ctx, cancel := withTimeout(c.Context(), o.timeout)
 			defer cancel()
@@ -86,25 +81,6 @@ type cloneOptions struct {
 	ranges  []string // as given
 	wanted  []feed.Range
 	timeout time.Duration
-}
-
-// parseRange parses A-B, A- (to the end) or A.
-func parseRange(s string) (feed.Range, error) {
-	from, to, dash := strings.Cut(s, "-")
-	a, err := strconv.ParseUint(from, 10, 53)
-	if err != nil {
-		return feed.Range{}, usagef("--range %s: it looks like 1000-1010, the first and the last block", s)
-	}
-	b := a
-	switch {
-	case dash && to == "":
-		return feed.Range{Start: a}, nil
-	case dash:
-		if b, err = strconv.ParseUint(to, 10, 53); err != nil || b < a {
-			return feed.Range{}, usagef("--range %s: it looks like 1000-1010, the first and the last block", s)
-		}
-	}
-	return feed.Range{Start: a, End: b + 1}, nil
 }
 
 // cloneDir says where the clone goes, and what name the user knows it by.
@@ -430,11 +406,14 @@ func (cl *cloning) complete(ctx context.Context, s cloneState) error {
 	case s.length == 0:
 		a.say("complete: the feed is empty so far")
 	case s.want == 0:
-		a.say("complete: the feed has %s, none of them in the range", plural(s.length, "block"))
+		a.say("complete: the feed has only %s, none of them in the range", plural(s.length, "block"))
 	case blocks == 0:
 		a.say("complete: all %s were here already", plural(s.want, "block"))
 	default:
 		a.say("complete: %s, %s in %s (%s/s)", plural(blocks, "block"), bytesText(bytes), durationText(took), bytesText(uint64(float64(bytes)/took.Seconds())))
+	}
+	if r := cl.o.cut(s.length); r != "" && s.want > 0 {
+		a.say("note: the feed has only %s: of --range %s the rest does not exist", plural(s.length, "block"), r)
 	}
 	a.say("moved: %s received, %s sent, proofs and encryption included", bytesText(s.receive), bytesText(s.sent))
 	if cl.o.live {
@@ -458,8 +437,18 @@ func (o *cloneOptions) firstRange(length uint64) []string {
 			end = length
 		}
 		if r.Start < end {
-			return []string{"--start", strconv.FormatUint(r.Start, 10), "--end", strconv.FormatUint(end, 10)}
+			return []string{"--range", rangeText(r.Start, end)}
 		}
 	}
 	return nil
+}
+
+// cut is the first of the ranges that a feed of a length ends in the middle of, or before.
+func (o *cloneOptions) cut(length uint64) string {
+	for _, r := range o.wanted {
+		if r.End > length || r.End == 0 && r.Start > length {
+			return rangeText(r.Start, r.End)
+		}
+	}
+	return ""
 }

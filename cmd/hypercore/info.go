@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,10 +16,11 @@ Show what is known about a feed without reading its blocks.
 
 --json: {key, discoveryKey, length, byteLength, downloaded, downloadedBytes, writable,
 static, directory}, and from a running node {networked, peers}. length and downloaded
-count blocks; downloaded are those on this machine. A feed that is yours and takes nothing
-for now is writable and has readOnlyCause, in words, and readOnlyCode: behind,
-other_writer (hypercore recover), frozen (hypercore fork), corrupt (hypercore repair),
-unwritable (its directory cannot be written).`
+count blocks; downloaded are those on this machine. Of a copy that is not whole runs has
+the first 64 ranges that are here: [{start, end}], end not included. A feed that is yours
+and takes nothing for now is writable and has readOnlyCause, in words, and readOnlyCode:
+behind, other_writer (hypercore recover), frozen (hypercore fork), corrupt (hypercore
+repair), unwritable (its directory cannot be written).`
 
 func newInfo(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -49,6 +51,7 @@ func newInfo(a *app) *cobra.Command {
 				{"discovery key", i.DiscoveryKey},
 				{"length", plural(i.Length, "block") + ", " + bytesText(i.ByteLength)},
 				{"blocks", here},
+				{"here", runsText(i)},
 				{"kind", kindText(i)},
 				{"directory", i.Directory},
 			}
@@ -64,6 +67,23 @@ func newInfo(a *app) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// shownRuns is how many runs of blocks fit a line that people read.
+const shownRuns = 8
+
+// runsText says which blocks of a copy that is not whole are here, as --range takes them.
+func runsText(i control.FeedInfo) string {
+	var parts []string
+	var n uint64
+	for _, r := range i.Runs[:min(len(i.Runs), shownRuns)] {
+		parts = append(parts, rangeText(r.Start, r.End))
+		n += r.End - r.Start
+	}
+	if n < i.Downloaded && n > 0 {
+		parts = append(parts, "…")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // kindText says whose a feed is, and why it takes nothing if it is ours.

@@ -92,7 +92,14 @@ type FeedInfo struct {
 	Peers           int    `json:"peers,omitempty"`         // connected ones
 	ReadOnlyCause   string `json:"readOnlyCause,omitempty"` // why a writable feed takes nothing
 	ReadOnlyCode    string `json:"readOnlyCode,omitempty"`  // the same as a code of errors, or "corrupt" or "unwritable"
+
+	// Runs are the first MaxRuns runs of blocks that are here, when some are missing.
+	Runs []feed.Span `json:"runs,omitempty"`
 }
+
+// MaxRuns bounds FeedInfo.Runs: a copy that lacks every second block has as many as it has
+// blocks.
+const MaxRuns = 64
 
 // ReadOnly is ReadOnlyCause as the error that it was; nil if there is none.
 func (i FeedInfo) ReadOnly() error {

@@ -52,6 +52,9 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 		Directory:       l.of.Dir,
 		Networked:       l.of.Networked,
 	}
+	if s.Blocks > 0 && s.Blocks < s.Length {
+		i.Runs = runs(f, s.Length)
+	}
 	if l.of.Peers != nil {
 		i.Peers = len(l.of.Peers())
 	}
@@ -68,6 +71,19 @@ func (l *Local) Info(ctx context.Context) (FeedInfo, error) {
 		i.ReadOnlyCause, i.ReadOnlyCode = "its directory cannot be written", codeUnwritable
 	}
 	return i, nil
+}
+
+// runs are the first runs of blocks below length that are here.
+func runs(f *feed.Feed, length uint64) (out []feed.Span) {
+	for at := f.NextLocal(0); at < length && len(out) < MaxRuns; {
+		end := min(f.NextMissing(at), length)
+		if end <= at { // given up meanwhile
+			break
+		}
+		out = append(out, feed.Span{Start: at, End: end})
+		at = f.NextLocal(end)
+	}
+	return out
 }
 
 // Peers lists the peers of the feed; none when it is not on a network.
