@@ -25,7 +25,8 @@ that nobody has. It ends in a verdict.
 
 A running node that seeds or clones the feed (without FEED: any running node) is asked.
 Otherwise, or with flags of NET, a node is started for the check, which takes some
-seconds. It announces nothing and fetches no block. FEED may be a key that is not here.
+seconds: it looks for the feed as a reader does. It announces nothing and fetches no
+block. FEED may be a key that is not here.
 
   hypercore doctor
   hypercore doctor notes
@@ -81,7 +82,7 @@ func (a *app) doctor(c *cobra.Command, arg string, timeout time.Duration, nf *ne
 	}
 	f, err := askRunning(ctx, h, p)
 	if errors.Is(err, control.ErrNoNode) || err == nil && nf.given(c) {
-		f, err = a.examine(ctx, c, p, cfg, nf, timeout)
+		f, err = a.examine(ctx, c, h, p, cfg, nf, timeout)
 	}
 	if err != nil {
 		return err
@@ -142,7 +143,7 @@ func askRunning(ctx context.Context, h *control.Home, p patient) (diagnosis.Fact
 
 // examine starts a node and lets it look around until what it finds no longer
 // changes.
-func (a *app) examine(ctx context.Context, c *cobra.Command, p patient, cfg node.Config, nf *netFlags, timeout time.Duration) (f diagnosis.Facts, err error) {
+func (a *app) examine(ctx context.Context, c *cobra.Command, h *control.Home, p patient, cfg node.Config, nf *netFlags, timeout time.Duration) (f diagnosis.Facts, err error) {
 	n, err := a.startNode(ctx, control.RoleVisit, c.Name(), cfg, nf)
 	if err != nil {
 		return f, err
@@ -154,7 +155,7 @@ func (a *app) examine(ctx context.Context, c *cobra.Command, p patient, cfg node
 	}()
 	var own ownFeed
 	if !p.key.IsZero() {
-		if own, err = lookAt(ctx, p.dir); err != nil {
+		if own, err = lookAt(ctx, h, p); err != nil {
 			return f, err
 		}
 		// Not the directory: the check changes nothing there.
@@ -231,50 +232,67 @@ func (s *settling) over(f diagnosis.Facts, v diagnosis.Verdict, now time.Time) b
 	return now.Sub(s.since) >= after
 }
 
-// ownFeed is what this machine has of a feed that no node holds.
+// ownFeed is what this machine has of a feed that the node of the check does not hold.
 type ownFeed struct {
 	here             bool
+	served           bool // by another node of this home
 	writable, static bool
 	length, blocks   uint64
 	missing          []feed.Range // what is not here; nil: everything
 }
 
-// maxGaps is how many gaps of a feed are told apart; the rest counts as one.
-const maxGaps = 256
-
-// lookAt reads what is in a directory, changing nothing.
-func lookAt(ctx context.Context, dir string) (o ownFeed, err error) {
-	if dir == "" {
+// lookAt finds out what is here of a feed, changing nothing: who holds it is asked, else its
+// directory is read.
+func lookAt(ctx context.Context, h *control.Home, p patient) (o ownFeed, err error) {
+	if c, k, err := h.Find(ctx, p.dir, p.key); err == nil {
+		defer c.Close()
+		i, err := c.Feed(k).Info(ctx)
+		if err != nil {
+			return o, err
+		}
+		o = ownFeed{here: true, served: i.Networked, writable: i.Writable, static: i.Static, length: i.Length, blocks: i.Downloaded}
+		o.gaps(i.Runs)
 		return o, nil
 	}
-	f, err := feed.Open(ctx, store.Dir(dir), feed.Options{ReadOnly: true})
+	if p.dir == "" {
+		return o, nil
+	}
+	f, err := feed.Open(ctx, store.Dir(p.dir), feed.Options{ReadOnly: true})
 	if errors.Is(err, feed.ErrLocked) {
-		return o, lockedError(dir, err)
+		return o, lockedError(p.dir, err)
 	}
 	if err != nil {
-		return o, fmt.Errorf("open %s: %w", dir, err)
+		return o, fmt.Errorf("open %s: %w", p.dir, err)
 	}
 	defer f.Close()
-	st := f.Stats()
-	o = ownFeed{here: true, writable: hasSecretKey(dir), static: f.Static(), length: st.Length, blocks: st.Blocks}
-	for at := f.NextMissing(0); at < st.Length; at = f.NextMissing(at) {
-		if len(o.missing) == maxGaps {
-			break
-		}
-		end := at
-		for end < st.Length && !f.Has(end) {
-			end++
-		}
-		o.missing = append(o.missing, feed.Range{Start: at, End: end})
-		at = end
+	i, err := control.NewLocal(control.OpenFeed{Feed: f}, nil).Info(ctx)
+	if err != nil {
+		return o, err
 	}
-	o.missing = append(o.missing, feed.Range{Start: st.Length}) // what came since
+	o = ownFeed{here: true, writable: hasSecretKey(p.dir), static: i.Static, length: i.Length, blocks: i.Downloaded}
+	o.gaps(i.Runs)
 	return o, nil
+}
+
+// gaps notes what is missing of a feed of which runs are here, all if there are none. What
+// comes after the last of control.MaxRuns counts as one gap.
+func (o *ownFeed) gaps(runs []feed.Span) {
+	var at uint64
+	if o.blocks == o.length {
+		at = o.length
+	}
+	for _, r := range runs {
+		if r.Start > at {
+			o.missing = append(o.missing, feed.Range{Start: at, End: r.Start})
+		}
+		at = r.End
+	}
+	o.missing = append(o.missing, feed.Range{Start: at}) // and what came since
 }
 
 // into completes the facts of the node, which keeps nothing itself.
 func (o ownFeed) into(x *diagnosis.Feed) {
-	x.Held, x.Here, x.Seeking = false, o.here, true
+	x.Held, x.Here, x.Elsewhere, x.Seeking = false, o.here, o.served, true
 	x.Writable, x.Static, x.Error = o.writable, o.static, ""
 	x.Length, x.Blocks = max(x.Length, o.length), o.blocks
 }

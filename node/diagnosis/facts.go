@@ -86,7 +86,10 @@ type Feed struct {
 	Arg string `json:"-"`
 	// Held: a node that goes on running has it open. Without, this node looks
 	// for others and is gone afterwards.
-	Held     bool   `json:"held"`
+	Held bool `json:"held"`
+	// Elsewhere: another node of this home has it open, and readers may come to that one.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+
 	Here     bool   `json:"here"` // there is a directory with it, or this node keeps it
 	Writable bool   `json:"writable,omitempty"`
 	Static   bool   `json:"static,omitempty"`

@@ -66,7 +66,11 @@ func hereStep(x *Feed) Step {
 	if x.Blocks < x.Length {
 		s.Text += fmt.Sprintf(", %s of them here", count(x.Blocks))
 	}
-	if !x.Held {
+	switch {
+	case x.Held:
+	case x.Elsewhere:
+		s.Text += "; another node of this home has it"
+	default:
 		s.State, s.Text = Note, s.Text+"; no node of this home serves it"
 		s.Do = "hypercore seed " + x.arg()
 	}

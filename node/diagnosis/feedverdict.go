@@ -12,7 +12,7 @@ func feedVerdict(f Facts) Step {
 		return Step{State: Bad, Text: "the feed cannot be appended to: " + x.Error, Do: x.errorDo()}
 	case x.Error != "":
 		return Step{State: Bad, Text: "the feed takes nothing: " + x.Error, Do: x.errorDo()}
-	case x.Writable && !x.Held:
+	case x.Writable && !x.Held && !x.Elsewhere:
 		return unserved(x, len(peers))
 	case x.gives():
 		return givesVerdict(f, len(peers))

@@ -199,6 +199,15 @@ func TestVerdict(t *testing.T) {
 			f.Feed.Peers, f.Feed.Announced, f.Networks = p, nil, nil
 		}, diagnosis.OK, "healthy: it is served to 1 peer now", ""},
 		{"nobody serves it", func(f *diagnosis.Facts) { giver(f); f.Feed.Held = false }, diagnosis.Bad, "this feed is yours and no node of this home serves it: readers find nobody", "hypercore seed notes"},
+		{"another node serves it", func(f *diagnosis.Facts) {
+			p := f.Feed.Peers
+			giver(f)
+			f.Feed.Held, f.Feed.Elsewhere, f.Feed.Seeking, f.Feed.Peers = false, true, true, p
+		}, diagnosis.OK, "healthy: 1 peer serves it, and all that is wanted is here", ""},
+		{"another node serves it, and is not found", func(f *diagnosis.Facts) {
+			giver(f)
+			f.Feed.Held, f.Feed.Elsewhere, f.Feed.Seeking = false, true, true
+		}, diagnosis.Bad, "nobody announces this feed on network lab (5 looks)", "the same --network"},
 		{"a copy of it is served", func(f *diagnosis.Facts) { p := f.Feed.Peers; giver(f); f.Feed.Held, f.Feed.Peers = false, p }, diagnosis.Note, "this feed is yours and no node of this home serves it; 1 peer has a copy that readers can get", "hypercore seed notes"},
 		{"broken", func(f *diagnosis.Facts) { f.Feed.Error = "the disk is full" }, diagnosis.Bad, "the feed takes nothing: the disk is full", "hypercore verify notes"},
 
@@ -276,6 +285,7 @@ func TestSteps(t *testing.T) {
 		{"lan", "ok: 3 nodes found by mDNS", func(f *diagnosis.Facts) { f.Node.MDNS, f.Node.LAN = true, 3 }},
 		{"feed", "ok: a copy: 100 blocks, 90 of them here", nil},
 		{"feed", "note: yours: 100 blocks; no node of this home serves it", func(f *diagnosis.Facts) { giver(f); f.Feed.Held = false }},
+		{"feed", "ok: yours: 100 blocks; another node of this home has it", func(f *diagnosis.Facts) { giver(f); f.Feed.Held, f.Feed.Elsewhere = false, true }},
 		{"announced", "ok: on 2 nodes of network lab, valid for 23 hours", giver},
 		{"announced", "ok: on 2 nodes of network lab, valid for 23 hours; of 3 asked now, 2 have it", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced[0].Asked, f.Feed.Announced[0].Confirmed = 3, 2 }},
 		{"announced", "note: nowhere: network none, and no mDNS", func(f *diagnosis.Facts) { giver(f); f.Feed.Announced, f.Networks = nil, nil }},
