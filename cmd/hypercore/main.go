@@ -32,8 +32,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	sig := make(chan os.Signal, 2)
 	signal.Notify(sig, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(sig)
+	// The terminal is gone. The kernel and the shell both say so, so a second one is no
+	// hurry, also at the very end: it is caught until the process is gone. nohup has it ignored.
+	gone := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(gone, syscall.SIGHUP)
+	}
 	go func() {
 		select {
+		case <-gone:
+			cancel(errInterrupted)
 		case <-sig:
 			cancel(errInterrupted)
 		case <-ctx.Done():

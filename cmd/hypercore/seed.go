@@ -18,7 +18,9 @@ const seedHelp = `
 Serve feeds and announce them, until Ctrl-C. The addresses of the node and the command
 that clones each feed are printed. What append adds meanwhile is served at once. A copy
 of somebody else's feed can be seeded too, whole or in part: readers get from it what it
-has. (It fetches nothing by itself; hypercore clone --live follows the writer.)
+has. (It fetches nothing by itself; hypercore clone --live follows the writer.) Ctrl-C,
+SIGTERM and SIGHUP end it, exit code 0; a second Ctrl-C or SIGTERM waits for nothing.
+Under nohup, where SIGHUP is ignored, it goes on without the terminal.
 
 A feed of your own that takes no appends here, because it was restored or is on read-only
 media, say, is served as it is, and seed says why. While another process has a feed, seed
