@@ -255,6 +255,18 @@ func (b *bootstrapper) status() []BootstrapStatus {
 	return out
 }
 
+// remembered counts the peers of the last run that are tried.
+func (b *bootstrapper) remembered() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.peers {
+		if p.spare {
+			n++
+		}
+	}
+	return n
+}
+
 // served tells which networks a connected peer says it serves, and whether
 // that of the overlay is among them.
 func (o *overlay) served(id peer.ID) (names []string, ours bool) {

@@ -38,6 +38,7 @@ type OverlayStatus struct {
 	Peers      int  // in the routing table
 	Addrs      int  // addresses of this host that it announces here
 	Bootstrap  []BootstrapStatus
+	Remembered int       // nodes of the last run, through which the network may be entered
 	Announced  time.Time // when a record of the topic was last sent
 	Holders    int       // servers it was sent to then
 	Expires    time.Time // when that record runs out
@@ -73,7 +74,7 @@ func (d *Discovery) Status(t Topic) Status {
 }
 
 func (o *overlay) status(t Topic) OverlayStatus {
-	s := OverlayStatus{Name: o.name, Protocol: string(o.proto), Bootstrap: o.boot.status(), Addrs: len(o.addrs())}
+	s := OverlayStatus{Name: o.name, Protocol: string(o.proto), Bootstrap: o.boot.status(), Remembered: o.boot.remembered(), Addrs: len(o.addrs())}
 	for _, p := range o.d.host.Mux().Protocols() {
 		s.Server = s.Server || o.proto != "" && p == o.proto
 	}

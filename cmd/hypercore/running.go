@@ -59,13 +59,30 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 		return nil, fmt.Errorf("start a node: %w", err)
 	}
 	if st := n.Status(); st.Network != discovery.NetworkAmino && st.Network != discovery.NetworkNone && len(cfg.Bootstrap)+len(cfg.Peers) == 0 && !cfg.Server {
-		a.say("note: without --bootstrap, network %s is only found in the LAN", st.Network)
+		a.say("note: without --bootstrap, %s", entered(n, st))
 	}
 	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), kept: newAnnouncedKeeper(h), flags: flags}
 	if err := r.hold.serveNode(slot, r); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// entered says how a node without a bootstrap node gets into its network.
+func entered(n *node.Node, st node.Status) string {
+	known := 0
+	for _, o := range n.Discovery().Status(discovery.Topic{}).Overlays {
+		if o.Name == st.Network {
+			known = o.Remembered
+		}
+	}
+	switch {
+	case known > 0:
+		return fmt.Sprintf("network %s is entered through %s of the last time", st.Network, plural(uint64(known), "node"))
+	case !st.MDNS:
+		return fmt.Sprintf("nothing leads into network %s: no node of it is known, and there is no mDNS", st.Network)
+	}
+	return fmt.Sprintf("network %s is only found in the LAN", st.Network)
 }
 
 // quietLogs keeps the logs of the libraries off the terminal; what a user must
