@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -115,10 +117,14 @@ type cloning struct {
 
 	start  time.Time
 	bytes  uint64    // what was there at the start
+	known  uint64    // length that was announced from here once, as far as the home knows
 	brief  bool      // it is not announced so far
 	said   string    // the last explanation
 	saidAt time.Time // when
 	path   path
+
+	finished bool       // complete was told
+	newest   cloneState // as it was then
 }
 
 func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *netFlags) (err error) {
@@ -145,11 +151,18 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 		role = roleNode
 	}
 	cl.brief = !o.live
+	_, serr := os.Stat(cl.dir)
+	made := errors.Is(serr, fs.ErrNotExist)
 	if cl.n, err = a.startNode(ctx, role, c.Name(), cfg, nf); err != nil {
 		return err
 	}
 	defer func() {
-		if cerr := cl.n.Close(); err == nil {
+		nothing := cl.f != nil && cl.f.Len() == 0
+		cerr := cl.n.Close()
+		if made && nothing && err != nil { // else it looks like a feed that is empty
+			removeEmpty(cl.dir)
+		}
+		if err == nil {
 			err = cerr
 		}
 	}()
@@ -181,6 +194,18 @@ func (cl *cloning) announce(ctx context.Context, now time.Time) error {
 	cl.brief = false
 	_, err := cl.n.Share(ctx, cl.f, node.JoinOptions{Announce: true})
 	return err
+}
+
+// removeEmpty removes the directory of a copy of which nothing was received. Whatever else
+// is in it stays, and so does a copy that another process has begun to fill.
+func removeEmpty(dir string) {
+	if fi, err := os.Stat(filepath.Join(dir, "data")); err != nil || fi.Size() > 0 {
+		return
+	}
+	for _, name := range []string{"bitfield", "data", "journal", "key", "signatures", "tree"} {
+		_ = os.Remove(filepath.Join(dir, name)) // or the directory stays
+	}
+	_ = os.Remove(dir)
 }
 
 // refuseOwn is the error of who clones a feed of their own where it is written: what there
@@ -240,51 +265,6 @@ const (
 	sayRarely   = 10 * time.Minute // to who has everything and follows
 )
 
-// cloneState is one look at a clone.
-type cloneState struct {
-	length  uint64 // the longest that anybody told, or is here
-	want    uint64 // blocks wanted of that
-	have    uint64 // blocks of those that are here
-	stats   feed.Stats
-	bytes   uint64 // of the blocks that are here
-	peers   int
-	told    int // peers that have said what they have, and are believed
-	receive uint64
-	sent    uint64
-}
-
-func (cl *cloning) look() cloneState {
-	s := cloneState{stats: cl.f.Stats()}
-	s.length, s.bytes = s.stats.Length, cl.bytes+s.stats.DownloadedBytes
-	for _, p := range cl.n.Engine().Peers(cl.f.DiscoveryKey()) {
-		s.peers++
-		if p.HaveKnown && !p.Doubted {
-			s.told++
-			s.length = max(s.length, p.Length)
-		}
-	}
-	s.receive, s.sent = cl.n.Traffic()
-	if len(cl.o.wanted) == 0 {
-		s.want, s.have = s.length, s.stats.Blocks
-		return s
-	}
-	for _, r := range cl.o.wanted {
-		end := r.End
-		if end == 0 || end > s.length {
-			end = max(s.length, r.Start)
-		}
-		s.want += end - r.Start
-		s.have += cl.f.Downloaded(r.Start, end)
-	}
-	return s
-}
-
-// complete tells whether everything that is known to exist and is wanted is here. The
-// feed may be shorter here than at others: nothing makes it grow when nothing is wanted.
-func (s cloneState) complete() bool {
-	return s.told > 0 && s.have >= s.want
-}
-
 func (cl *cloning) run(ctx context.Context) error {
 	cl.n.fetching(cl.o.key, cl.o.wanted)
 	for _, r := range cl.o.wanted {
@@ -296,11 +276,10 @@ func (cl *cloning) run(ctx context.Context) error {
 	tick := time.NewTicker(cloneEvery)
 	defer tick.Stop()
 	var (
-		moved    = time.Now() // when something arrived last
-		last     cloneState
-		settled  time.Time // complete since
-		finished bool      // complete was told
-		told     = time.Now()
+		moved   = time.Now() // when something arrived last
+		last    cloneState
+		settled time.Time // complete since
+		told    = time.Now()
 	)
 	for {
 		s := cl.look()
@@ -329,11 +308,11 @@ func (cl *cloning) run(ctx context.Context) error {
 		}
 		if !s.complete() {
 			settled = time.Time{}
-			finished = finished && cl.o.live
+			cl.finished = cl.finished && cl.o.live
 		} else if settled.IsZero() {
 			settled = now
-		} else if !finished && now.Sub(settled) >= cloneSettle {
-			finished = true
+		} else if !cl.finished && now.Sub(settled) >= cloneSettle {
+			cl.finished = true
 			p.end()
 			if !cl.o.live { // else what comes is wanted still
 				cl.n.fetched(cl.o.key)
@@ -342,12 +321,14 @@ func (cl *cloning) run(ctx context.Context) error {
 			if err := cl.complete(ctx, s); err != nil {
 				return err
 			}
+			cl.newest = s
+			p = cl.following()
 		}
 		again := sayAgain
-		if finished {
+		if cl.finished {
 			again = sayRarely
 		}
-		if finished && s.peers > 0 {
+		if cl.finished && s.peers > 0 {
 			cl.said = "" // it is news when they are gone
 		} else if now.Sub(moved) >= stallAfter {
 			moved = now
@@ -377,9 +358,21 @@ func (cl *cloning) progress() *progress {
 			note = "looking for somebody who has it, " + durationText(time.Since(cl.start).Truncate(time.Second))
 		}
 		if u == blocksUnit {
-			return s.have, s.want, note
+			return s.have, s.total, note
 		}
 		return s.bytes, s.stats.ByteLength, note
+	})
+}
+
+// following shows on a terminal what has come since a clone was complete; elsewhere lines
+// would come for hours.
+func (cl *cloning) following() *progress {
+	if _, tty := cl.a.terminal(); !tty {
+		return &progress{stop: make(chan struct{})}
+	}
+	return cl.a.progress(cl.n.hold.command, blocksUnit, func() (uint64, uint64, string) {
+		s := cl.look()
+		return 0, 0, fmt.Sprintf("%s, %s new, %s", plural(s.stats.Length, "block"), countText(s.have-min(s.have, cl.newest.have)), plural(uint64(s.peers), "peer"))
 	})
 }
 
@@ -407,6 +400,8 @@ func (cl *cloning) complete(ctx context.Context, s cloneState) error {
 		a.say("complete: the feed is empty so far")
 	case s.want == 0:
 		a.say("complete: the feed has only %s, none of them in the range", plural(s.length, "block"))
+	case s.lacks():
+		a.say("nobody who was reached has more: %s", s.share())
 	case blocks == 0:
 		a.say("complete: all %s were here already", plural(s.want, "block"))
 	default:

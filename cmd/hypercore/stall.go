@@ -13,11 +13,22 @@ import (
 
 // Why a clone stands still, and why it ended before it was complete.
 
-// alone tells whether all that is known to exist is here, and nobody may know of more.
+// alone tells whether all that peers have told of is here, and nobody may know of more.
 func (s cloneState) alone() bool { return s.peers == 0 && s.stats.Length > 0 && s.want <= s.have }
 
 func (s cloneState) aloneText() string {
+	if s.lacks() {
+		return fmt.Sprintf("%s of the %s that were announced are here, nobody is connected who may have the rest", countText(s.stats.Length), plural(s.announced, "block"))
+	}
 	return fmt.Sprintf("all %s known so far are here, nobody is connected who may know of more", plural(s.stats.Length, "block"))
+}
+
+// lacks tells whether more of the feed was announced from here once than anybody has told of.
+func (s cloneState) lacks() bool { return s.announced > s.length }
+
+// share says how much of what is wanted is here.
+func (s cloneState) share() string {
+	return fmt.Sprintf("%s of %s are here", countText(s.have), plural(s.total, "block"))
 }
 
 // judge says how it stands: with the node, the network, the peers, the blocks.
@@ -66,7 +77,7 @@ func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errTimeout) {
 		v := cl.judge(context.WithoutCancel(ctx))
-		how := fmt.Sprintf("%s of %s are here", countText(s.have), plural(s.want, "block"))
+		how := s.share()
 		switch {
 		case s.stats.Length == 0 && s.told == 0:
 			how = "nobody who has the feed was reached"
@@ -75,11 +86,11 @@ func (cl *cloning) stopped(ctx context.Context, s cloneState) error {
 		}
 		return hint(fmt.Errorf("%w after %s: %s: %s", errTimeout, cl.o.timeout, how, strings.TrimPrefix(v.Text, "healthy: ")), "%s", cmp.Or(v.Do, "run the same command again to go on"))
 	}
-	if errors.Is(cause, errInterrupted) && !cl.o.live {
+	if errors.Is(cause, errInterrupted) && !(cl.finished && s.have >= s.want) { // who followed has all that there was
 		if s.stats.Length == 0 && s.told == 0 {
 			cl.a.say("nobody who has the feed was reached so far")
 		} else {
-			cl.a.say("%s of %s are here; the same command goes on", countText(s.have), plural(s.want, "block"))
+			cl.a.say("%s; the same command goes on", s.share())
 		}
 	}
 	return cause

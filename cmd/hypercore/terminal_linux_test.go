@@ -85,3 +85,44 @@ func TestNoBarWhileTyping(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowingShows: on a terminal a clone that follows shows what has come.
+func TestFollowingShows(t *testing.T) {
+	t.Parallel()
+	w := &world{t, t.TempDir()}
+	key := strings.TrimSpace(w.run("a", nil, "create", "log"))
+	w.run("a", strings.NewReader("one\ntwo\n"), "append", "log", "--lines")
+	seed := w.start("a", nil, "seed", "log", "--network", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--json")
+	addr := seed.listening().Addrs[0]
+	person, program := newTerminal(t)
+	cmd := w.command("b", nil, "clone", key, "./copy", "--live", "--network", "none", "--listen", "/ip4/127.0.0.1/tcp/0", "--peer", addr)
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	cmd.Stderr = program
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	program.Close()
+	watch := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer watch.Stop()
+	var seen bytes.Buffer
+	until := func(text string) {
+		t.Helper()
+		b := make([]byte, 4096)
+		for !strings.Contains(seen.String(), text) {
+			n, err := person.Read(b)
+			if seen.Write(b[:n]); err != nil {
+				t.Fatalf("%q does not show: %v\n%q", text, err, seen.String())
+			}
+		}
+	}
+	until("2 blocks, 0 new, 1 peer")
+	w.run("a", strings.NewReader("three\n"), "append", "log", "--lines")
+	until("3 blocks, 1 new, 1 peer")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, person)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
