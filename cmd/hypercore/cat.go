@@ -117,6 +117,11 @@ func (a *app) catOne(c *cobra.Command, arg string, f control.Feed, o control.Cat
 		next = index + 1
 		return w.block(index, data)
 	})
+	if err == nil && next == 0 && !o.Live && o.Start == 0 && o.End == 0 {
+		if i, err := f.Info(c.Context()); err == nil {
+			a.sayEmpty(i)
+		}
+	}
 	if errors.Is(err, control.ErrNodeEnded) && o.Live {
 		if next == 0 && o.Tail == 0 {
 			next = o.Start
@@ -132,22 +137,43 @@ func (a *app) catOne(c *cobra.Command, arg string, f control.Feed, o control.Cat
 	return err
 }
 
-// sayBeyond says that a copy ends before what is asked for: others may have it, so it
-// is no error, and reading up to an end waits for it.
+// sayBeyond says that a feed ends before what is asked for: others may have it, so it is no
+// error, and reading up to an end, or live, waits for it.
 func (a *app) sayBeyond(ctx context.Context, f control.Feed, o control.CatOptions) error {
-	if o.Live || o.Start == 0 && o.End == 0 {
+	if !o.Live && o.Start == 0 && o.End == 0 {
 		return nil
 	}
-	switch i, err := f.Info(ctx); {
+	i, err := f.Info(ctx)
+	switch {
 	case err != nil:
 		return err
-	case !i.Networked || i.Writable:
+	case receivedNothing(i) && i.Networked && (o.Live || o.End > 0):
+		a.say("nothing of this feed was received yet; waiting for it")
+	case receivedNothing(i):
+		a.sayEmpty(i)
+	case o.Live && (i.Length == 0 || o.Start > i.Length):
+		a.say("the feed has %s so far; waiting for block %d", plural(i.Length, "block"), o.Start)
+	case o.Live, !i.Networked, i.Writable:
 	case o.End > i.Length:
 		a.say("the feed has %s so far; waiting for block %d", plural(i.Length, "block"), o.End-1)
 	case o.Start > i.Length:
 		a.say("the feed has %s so far, none of them from %d on", plural(i.Length, "block"), o.Start)
 	}
 	return nil
+}
+
+// sayEmpty says why there is nothing to be written.
+func (a *app) sayEmpty(i control.FeedInfo) {
+	switch {
+	case i.Length > 0:
+	case !receivedNothing(i):
+		a.say("the feed is empty")
+	default:
+		a.say("nothing of this feed was received yet")
+		if !i.Networked {
+			a.say("  → %s", a.fetch(i))
+		}
+	}
 }
 
 // lazyWriter gathers small blocks before they are written, and never holds

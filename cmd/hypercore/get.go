@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/go-hypercore/hypercore/node/control"
 )
 
 const getHelp = `
@@ -39,7 +43,12 @@ func newGet(a *app) *cobra.Command {
 				return err
 			}
 			defer f.Close()
+			slow := time.AfterFunc(getSlow, func() { a.sayGetWaits(ctx, f, i) })
 			b, err := f.Get(ctx, i)
+			slow.Stop()
+			if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+				err = hint(fmt.Errorf("%w after %s: block %d did not come", errTimeout, timeout, i), "%s says who has the feed", a.command("doctor", args[0]))
+			}
 			if err != nil {
 				return err
 			}
@@ -52,6 +61,23 @@ func newGet(a *app) *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time, such as 10s (default: wait)")
 	return cmd
+}
+
+// getSlow is how long a block may take before it is said that it is waited for.
+const getSlow = time.Second
+
+// sayGetWaits says what get waits for.
+func (a *app) sayGetWaits(ctx context.Context, f control.Feed, index uint64) {
+	i, err := f.Info(ctx)
+	switch {
+	case err != nil: // the block came, or Get says what is wrong
+	case receivedNothing(i):
+		a.say("nothing of this feed was received yet; waiting for block %d", index)
+	case index >= i.Length:
+		a.say("the feed has %s so far; waiting for block %d", plural(i.Length, "block"), index)
+	default:
+		a.say("block %d is not here; waiting for a peer that has it (%s connected)", index, plural(uint64(i.Peers), "peer"))
+	}
 }
 
 func parseIndex(s string) (uint64, error) {

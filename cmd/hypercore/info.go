@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,10 @@ func newInfo(a *app) *cobra.Command {
 			}
 			cause := i.ReadOnly()
 			here := "all blocks are here"
-			if i.Downloaded < i.Length {
+			switch {
+			case receivedNothing(i):
+				here = "nothing was received yet"
+			case i.Downloaded < i.Length:
 				here = fmt.Sprintf("%s here (%s), %s missing", plural(i.Downloaded, "block"), bytesText(i.DownloadedBytes), countText(i.Length-i.Downloaded))
 			}
 			rows := [][2]string{
@@ -58,8 +62,14 @@ func newInfo(a *app) *cobra.Command {
 			if i.Networked {
 				rows = append(rows, [2]string{"network", "held by a running node, " + plural(uint64(i.Peers), "peer")})
 			}
-			if err := a.table(rows); err != nil || cause == nil {
+			if err := a.table(rows); err != nil {
 				return err
+			}
+			if receivedNothing(i) && !i.Networked {
+				a.say("  → %s", a.fetch(i))
+			}
+			if cause == nil {
+				return nil
 			}
 			if h := a.hintFor(cause, args[0]); h != "" {
 				a.say("  → %s", h)
@@ -86,6 +96,20 @@ func runsText(i control.FeedInfo) string {
 	return strings.Join(parts, ", ")
 }
 
+// receivedNothing tells whether a feed is a copy for which nobody was found so far: it is
+// not known how long the feed is, or whether there is one with its key.
+func receivedNothing(i control.FeedInfo) bool {
+	return i.Length == 0 && !i.Writable && !i.Static
+}
+
+// fetch is the command that fetches a copy.
+func (a *app) fetch(i control.FeedInfo) string {
+	if i.Directory == "" || filepath.Base(i.Directory) == i.Key {
+		return a.command("clone", i.Key)
+	}
+	return a.command("clone", i.Key, i.Directory)
+}
+
 // kindText says whose a feed is, and why it takes nothing if it is ours.
 func kindText(i control.FeedInfo) string {
 	switch cause := i.ReadOnly(); {
@@ -95,6 +119,8 @@ func kindText(i control.FeedInfo) string {
 		return "static: finished, nobody can append"
 	case i.Writable:
 		return "yours: this machine can append"
+	case receivedNothing(i):
+		return "a copy; nothing was received yet"
 	}
 	return "a copy; the writer is elsewhere"
 }

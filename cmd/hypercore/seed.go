@@ -215,7 +215,11 @@ func (a *app) tellSeeded(n *running, ref control.Ref, s *seeded) error {
 			args = append(args, "--peer", best(addrs))
 		}
 	}
-	a.say("%s: %s, %s", ref.Arg, plural(f.Len(), "block"), bytesText(f.ByteLen()))
+	if f.Len() == 0 && !f.Static() && !hasSecretKey(ref.Dir) {
+		a.say("%s: nothing was received yet, so there is nothing to serve; %s fetches it", ref.Arg, a.command("clone", f.Key().String(), ref.Dir))
+	} else {
+		a.say("%s: %s, %s", ref.Arg, plural(f.Len(), "block"), bytesText(f.ByteLen()))
+	}
 	if why != "" {
 		a.warn("%s is served as it is, but nothing can be appended to it here: %s", ref.Arg, why)
 		if do != "" {
