@@ -99,7 +99,7 @@ func (a *app) patient(ctx context.Context, h *control.Home, arg string) (p patie
 	if arg == "" {
 		return p, nil
 	}
-	ref, err := h.Resolve(arg)
+	ref, err := a.resolve(h, arg)
 	if err != nil {
 		return p, err
 	}

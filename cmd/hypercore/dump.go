@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/go-hypercore/hypercore/feed"
-	"github.com/go-hypercore/hypercore/node/control"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -75,12 +74,9 @@ func (a *app) dump(c *cobra.Command, arg string, o *dumpOptions) error {
 	if err != nil {
 		return err
 	}
-	ref, err := h.Resolve(arg)
+	ref, err := a.resolveDir(h, arg)
 	if err != nil {
 		return err
-	}
-	if ref.Dir == "" {
-		return &control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}
 	}
 	io := feed.InspectOptions{MaxRanges: o.ranges}
 	var werr error // of the lists

@@ -26,6 +26,42 @@ const (
 // trouble, and those that follow or append for hours do not lock others out.
 const serveAfter = 300 * time.Millisecond
 
+// resolve finds what FEED refers to, and says what the user should know about the choice.
+// Without Ref.Dir no directory of the home has the key; a running node may.
+func (a *app) resolve(h *control.Home, arg string) (control.Ref, error) {
+	ref, err := h.Resolve(arg)
+	if err == nil && ref.Note != "" {
+		a.say("note: %s", ref.Note)
+	}
+	return ref, err
+}
+
+// lookUp is resolve in the home that was named.
+func (a *app) lookUp(arg string) (*control.Home, control.Ref, error) {
+	h, err := a.home()
+	if err != nil {
+		return nil, control.Ref{}, err
+	}
+	ref, err := a.resolve(h, arg)
+	return h, ref, err
+}
+
+// resolveDir is resolve for commands that use the directory of the feed, also while a
+// node holds it.
+func (a *app) resolveDir(h *control.Home, arg string) (control.Ref, error) {
+	ref, err := a.resolve(h, arg)
+	if err == nil && ref.Dir == "" {
+		err = a.unknownKey(h, ref, "")
+	}
+	return ref, err
+}
+
+// unknownKey says that no feed here has the key that was given.
+func (a *app) unknownKey(h *control.Home, ref control.Ref, more string) error {
+	return hint(&control.UnknownFeedError{Arg: ref.Arg, Why: "no feed in " + h.Dir() + " has this key" + more},
+		"%s fetches it; if it is in a directory elsewhere, name that", a.command("clone", ref.Key.String()))
+}
+
 // openFeed opens what FEED refers to: through the running node that holds it,
 // or here. The caller closes it.
 func (a *app) openFeed(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
@@ -35,9 +71,13 @@ func (a *app) openFeed(ctx context.Context, arg, command string) (control.Feed, 
 // openToRead is openFeed for commands that change nothing: where the directory cannot
 // be written, on read-only media or because it is somebody else's, it is only read.
 func (a *app) openToRead(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
-	f, ref, err := a.openFeed(ctx, arg, command)
+	h, ref, err := a.lookUp(arg)
+	if err != nil {
+		return nil, ref, err
+	}
+	f, err := a.openRef(ctx, h, ref, command, feed.Options{MustExist: true})
 	if err != nil && ref.Dir != "" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		if f, ref, rerr := a.openFeedWith(ctx, arg, command, feed.Options{ReadOnly: true}); rerr == nil {
+		if f, rerr := a.openRef(ctx, h, ref, command, feed.Options{ReadOnly: true}); rerr == nil {
 			return f, ref, nil
 		}
 	}
@@ -45,54 +85,52 @@ func (a *app) openToRead(ctx context.Context, arg, command string) (control.Feed
 }
 
 func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Options) (control.Feed, control.Ref, error) {
-	h, err := a.home()
-	if err != nil {
-		return nil, control.Ref{}, err
-	}
-	ref, err := h.Resolve(arg)
+	h, ref, err := a.lookUp(arg)
 	if err != nil {
 		return nil, ref, err
 	}
-	if ref.Note != "" {
-		a.say("note: %s", ref.Note)
-	}
+	f, err := a.openRef(ctx, h, ref, command, o)
+	return f, ref, err
+}
+
+func (a *app) openRef(ctx context.Context, h *control.Home, ref control.Ref, command string, o feed.Options) (control.Feed, error) {
 	if ref.Dir == "" {
 		c, k, err := h.Find(ctx, "", ref.Key)
 		if errors.Is(err, control.ErrNoNode) {
-			err = hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key, and no running node either"}, "%s", a.command("clone", ref.Key.String()))
+			err = a.unknownKey(h, ref, ", and no running node either")
 		}
 		if err != nil {
-			return nil, ref, err
+			return nil, err
 		}
-		return c.Feed(k), ref, nil
+		return c.Feed(k), nil
 	}
 	// A node with many feeds does not hold the lock of each all the time.
 	if c, k, err := h.Find(ctx, ref.Dir, feed.Key{}); err == nil {
-		return c.Feed(k), ref, nil
+		return c.Feed(k), nil
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
 		fo, err := guarded(h, ref.Dir, o)
 		if err != nil && command == "append" {
-			return nil, ref, err
+			return nil, err
 		}
 		f, err := feed.Open(ctx, store.Dir(ref.Dir), fo)
 		if err == nil {
-			return a.local(h, f, ref.Dir, command), ref, nil
+			return a.local(h, f, ref.Dir, command), nil
 		}
 		if !errors.Is(err, feed.ErrLocked) {
-			return nil, ref, fmt.Errorf("open %s: %w", ref.Dir, err)
+			return nil, fmt.Errorf("open %s: %w", ref.Dir, err)
 		}
 		c, k, ferr := h.Find(ctx, ref.Dir, feed.Key{})
 		if ferr == nil {
-			return c.Feed(k), ref, nil
+			return c.Feed(k), nil
 		}
 		if time.Now().After(deadline) {
-			return nil, ref, lockedError(ref.Dir, err)
+			return nil, lockedError(ref.Dir, err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ref, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-time.After(lockRetry):
 		}
 	}

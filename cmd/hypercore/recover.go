@@ -64,12 +64,9 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 	if err != nil {
 		return err
 	}
-	ref, err := h.Resolve(arg)
+	ref, err := a.resolveDir(h, arg)
 	if err != nil {
 		return err
-	}
-	if ref.Dir == "" {
-		return &control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}
 	}
 	fo, err := guarded(h, ref.Dir, feed.Options{MustExist: true, Sparse: true})
 	if err != nil {

@@ -99,12 +99,9 @@ func (a *app) repair(ctx context.Context, c *cobra.Command, arg string, timeout 
 	if err != nil {
 		return err
 	}
-	ref, err := h.Resolve(arg)
+	ref, err := a.resolveDir(h, arg)
 	if err != nil {
 		return err
-	}
-	if ref.Dir == "" {
-		return &control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}
 	}
 	// What is marked now: the report tells which of it was given up.
 	before, err := feed.Inspect(ctx, store.Dir(ref.Dir), feed.InspectOptions{MaxRanges: 1 << 20, NodeEnd: 0})

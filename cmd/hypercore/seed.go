@@ -99,12 +99,9 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 	}
 	var refs []control.Ref
 	for _, arg := range args {
-		ref, err := h.Resolve(arg)
+		ref, err := a.resolveDir(h, arg)
 		if err != nil {
 			return err
-		}
-		if ref.Dir == "" {
-			return hint(&control.UnknownFeedError{Arg: arg, Why: "no feed in " + h.Dir() + " has this key"}, "%s", a.command("clone", ref.Key.String()))
 		}
 		refs = append(refs, ref)
 	}
