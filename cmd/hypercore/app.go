@@ -22,6 +22,7 @@ type app struct {
 	homeDir  string // --home
 	json     bool   // --json
 	quiet    bool   // --quiet
+	feed     string // the FEED of the command line that is worked on, for hints; empty: none
 	typed    bool   // the input is typed at a terminal: a bar would be drawn over it
 
 	mu  sync.Mutex // held while one message is written to err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,7 @@ func (a *app) openInputs(files []string) (ins []input, closeAll func(), err erro
 		if err == nil {
 			ins = append(ins, input{name, f, sizeOf(f)})
 			if fi, serr := f.Stat(); serr == nil && fi.IsDir() {
-				err = hint(fmt.Errorf("%s is a directory", name), "append its files, or a tar of it: tar c %s | %s", shellWord(name), a.command("append", "FEED"))
+				err = hint(fmt.Errorf("%s is a directory", name), "append its files, or a tar of it: tar c %s | %s", shellWord(name), a.command("append", cmp.Or(a.feed, "FEED")))
 			}
 		}
 		if err != nil {
@@ -139,12 +140,16 @@ func (c counted) Read(p []byte) (int, error) {
 }
 
 func (a *app) append(c *cobra.Command, arg string, files []string, cut control.Cut) error {
+	h, ref, err := a.lookUp(arg)
+	if err != nil {
+		return err
+	}
 	ins, closeAll, err := a.openInputs(files)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	f, ref, err := a.openFeed(c.Context(), arg, c.Name())
+	f, err := a.openRef(c.Context(), h, ref, c.Name(), feed.Options{MustExist: true})
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,10 +96,7 @@ func (o *cloneOptions) cloneDir(h *control.Home) (dir, name string, err error) {
 		}
 		return h.FeedDir(o.key.String()), o.key.String(), nil
 	}
-	arg := o.dir
-	if !strings.ContainsAny(arg, `/\`) && arg != "." && arg != ".." {
-		arg = "./" + arg // DIR is a directory, not a name
-	}
+	arg := directoryArg(o.dir)
 	ref, err := h.ResolveNew(arg)
 	return ref.Dir, arg, err
 }
@@ -140,6 +136,7 @@ func (a *app) clone(ctx context.Context, c *cobra.Command, o *cloneOptions, nf *
 	if cl.dir, cl.name, err = o.cloneDir(h); err != nil {
 		return err
 	}
+	a.feed = cl.name
 	if err := ownDirectory(cl.dir); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func newCreate(a *app) *cobra.Command {
 			if control.LooksLikeKey(args[0]) {
 				return usagef("a new feed has no key yet; give it a name or a directory")
 			}
+			a.feed = args[0]
 			ref, err := h.ResolveNew(args[0])
 			if err != nil {
 				return err

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -107,7 +109,7 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 		return code
 	}
 	a.warn("%s: %s", cmd.CommandPath(), message(err))
-	h := a.hintOf(err, "FEED")
+	h := a.hintOf(err, cmp.Or(a.feed, "FEED"))
 	if code == exitUsage && h == "" {
 		h = helpLine(cmd)
 	}
@@ -172,13 +174,24 @@ func reword(err error, format string, args ...any) error {
 	return &worded{fmt.Sprintf(format, args...), err}
 }
 
+// explainFork says what shows the evidence in the directory of the feed that is called arg.
+func (a *app) explainFork(arg string) string {
+	file := "FILE"
+	if h, err := a.home(); err == nil {
+		if ref, err := h.Resolve(arg); err == nil && ref.Dir != "" {
+			file = filepath.Join(ref.Dir, "fork")
+		}
+	}
+	return elsewhere("fork explain", file) + " says what its file fork proves"
+}
+
 // hintFor knows a way out for errors that several commands meet. arg is the feed.
 func (a *app) hintFor(err error, arg string) string {
 	var ce *feed.CorruptError
 	var unknown *control.UnknownFeedError
 	switch {
 	case errors.As(err, &unknown):
-		return a.command("create", "FEED") + " makes a feed, " + a.command("clone", "KEY") + " fetches one; hypercore help feeds says what FEED can be"
+		return a.command("create", unknown.Arg) + " makes it, " + a.command("clone", "KEY") + " fetches one; hypercore help feeds says what FEED can be"
 	case errors.Is(err, control.ErrNodeEnded):
 		return "run the command again: the directory itself is used when no node holds the feed"
 	case errors.Is(err, feed.ErrNotFeed):
@@ -192,7 +205,7 @@ func (a *app) hintFor(err error, arg string) string {
 	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
 		return a.command("recover", arg) + " asks peers for the newest blocks, fetches them and then allows appending here"
 	case errors.Is(err, feed.ErrFrozen):
-		return "nothing can be appended to a forked feed; hypercore fork explain says what its file fork proves"
+		return "nothing can be appended to a forked feed; " + a.explainFork(arg)
 	case errors.Is(err, feed.ErrNotWritable):
 		return "only the machine with the secret key can append to a feed"
 	case errors.Is(err, feed.ErrKeyMismatch):
@@ -204,7 +217,7 @@ func (a *app) hintFor(err error, arg string) string {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "end the program that listens there, or name another port; 0 takes any that is free"
 	case errors.Is(err, feed.ErrNotLocal):
-		return "the block was not downloaded; fetch it with: " + a.command("clone", "KEY") + ", or read while hypercore seed or clone runs"
+		return "the block was not downloaded; " + a.fetchText(arg)
 	case errors.Is(err, syscall.EROFS):
 		return a.command("cat", arg) + " and the like read what is there; for anything else copy the directory to a disk that can be written"
 	case errors.Is(err, fs.ErrPermission):

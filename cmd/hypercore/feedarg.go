@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ const serveAfter = 300 * time.Millisecond
 // resolve finds what FEED refers to, and says what the user should know about the choice.
 // Without Ref.Dir no directory of the home has the key; a running node may.
 func (a *app) resolve(h *control.Home, arg string) (control.Ref, error) {
+	a.feed = arg
 	ref, err := h.Resolve(arg)
 	if err == nil && ref.Note != "" {
 		a.say("note: %s", ref.Note)
@@ -62,13 +64,37 @@ func (a *app) unknownKey(h *control.Home, ref control.Ref, more string) error {
 		"%s fetches it; if it is in a directory elsewhere, name that", a.command("clone", ref.Key.String()))
 }
 
-// openFeed opens what FEED refers to: through the running node that holds it,
-// or here. The caller closes it.
-func (a *app) openFeed(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
-	return a.openFeedWith(ctx, arg, command, feed.Options{MustExist: true})
+// fetchText says how blocks that are missing of the feed that is called arg get here.
+func (a *app) fetchText(arg string) string {
+	args := []string{"KEY"}
+	h, err := a.home()
+	if err == nil {
+		if ref, rerr := h.Resolve(arg); rerr == nil && ref.Dir != "" {
+			if hasSecretKey(ref.Dir) {
+				return a.command("recover", arg) + " fetches what others have of it"
+			}
+			if k, kerr := keyIn(ref.Dir); kerr == nil {
+				args[0] = k.String()
+			}
+			if ref.Name == "" { // else it would go to the home
+				args = append(args, directoryArg(arg))
+			}
+		} else if rerr == nil {
+			args[0] = ref.Key.String()
+		}
+	}
+	return "fetch it with: " + a.command("clone", args...) + ", or read while hypercore seed or clone runs"
 }
 
-// openToRead is openFeed for commands that change nothing: where the directory cannot
+// directoryArg is an argument that means a directory as one that means nothing else.
+func directoryArg(arg string) string {
+	if !strings.ContainsAny(arg, `/\`) && arg != "." && arg != ".." {
+		arg = "./" + arg
+	}
+	return arg
+}
+
+// openToRead is openFeedWith for commands that change nothing: where the directory cannot
 // be written, on read-only media or because it is somebody else's, it is only read.
 func (a *app) openToRead(ctx context.Context, arg, command string) (control.Feed, control.Ref, error) {
 	h, ref, err := a.lookUp(arg)
@@ -84,6 +110,8 @@ func (a *app) openToRead(ctx context.Context, arg, command string) (control.Feed
 	return f, ref, err
 }
 
+// openFeedWith opens what FEED refers to: through the running node that holds it,
+// or here. The caller closes it.
 func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Options) (control.Feed, control.Ref, error) {
 	h, ref, err := a.lookUp(arg)
 	if err != nil {
@@ -93,6 +121,7 @@ func (a *app) openFeedWith(ctx context.Context, arg, command string, o feed.Opti
 	return f, ref, err
 }
 
+// openRef is openFeedWith for what FEED was found to be.
 func (a *app) openRef(ctx context.Context, h *control.Home, ref control.Ref, command string, o feed.Options) (control.Feed, error) {
 	if ref.Dir == "" {
 		c, k, err := h.Find(ctx, "", ref.Key)

@@ -126,6 +126,7 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 			continue
 		}
 		seen[dir] = true
+		a.feed = args[i]
 		f, err := n.open(ctx, ref.Dir, feed.Options{MustExist: true, Sparse: true})
 		if errors.Is(err, syscall.EROFS) { // nothing changes there, so no lock is needed either
 			f, err = n.open(ctx, ref.Dir, feed.Options{ReadOnly: true})
