@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ node, such as doctor, recover and clone without --live, take none of these. With
 yet, the identity of the first one is made.
 
 --json: one line per slot: {slot, role, id, running} and, while it runs, {pid, command,
-addrs, network, feeds}`
+addrs, network, feeds}, or {pid, error} while its process does not answer`
 
 type slotJSON struct {
 	Slot    int      `json:"slot"`
@@ -29,6 +30,7 @@ type slotJSON struct {
 	Addrs   []string `json:"addrs,omitempty"`
 	Network string   `json:"network,omitempty"`
 	Feeds   int      `json:"feeds,omitempty"`
+	Error   string   `json:"error,omitempty"` // why nothing is known but that it runs
 }
 
 func newID(a *app) *cobra.Command {
@@ -53,10 +55,17 @@ func newID(a *app) *cobra.Command {
 				}
 				j := slotJSON{Slot: s.N, Role: s.Role, ID: id.String()}
 				cl := control.NewClient(s.Socket)
-				if n, err := cl.Node(c.Context()); err == nil {
-					j.Running, j.PID, j.Command, j.Addrs, j.Network, j.Feeds = true, n.PID, n.Role, n.Addrs, n.Network, n.Feeds
-				}
+				n, err := cl.Node(c.Context())
 				cl.Close()
+				switch {
+				case err == nil:
+					j.Running, j.PID, j.Command, j.Addrs, j.Network, j.Feeds = true, n.PID, n.Role, n.Addrs, n.Network, n.Feeds
+				case errors.Is(err, control.ErrNoAnswer): // the ID is known all the same
+					a.warnSilent(s, "")
+					j.Running, j.PID, j.Error = true, s.PID, message(err)
+				case c.Context().Err() != nil:
+					return err
+				}
 				if err := a.printSlot(j); err != nil {
 					return err
 				}
@@ -82,7 +91,7 @@ func (a *app) printSlot(j slotJSON) error {
 	if a.json {
 		return a.emit(j)
 	}
-	if j.Running {
+	if j.Running && j.Error == "" {
 		a.say("slot %d: hypercore %s runs as process %s", j.Slot, j.Command, strconv.Itoa(j.PID))
 	}
 	return a.print("%s", j.ID)

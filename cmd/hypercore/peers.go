@@ -68,20 +68,34 @@ func newPeers(a *app) *cobra.Command {
 	return cmd
 }
 
-// nodeClients calls fn for each node of the home that runs.
-func nodeClients(h *control.Home, fn func(s control.SlotInfo, c *control.Client) error) error {
+// nodeClients calls fn for each node of the home that runs, and returns those that do not
+// answer.
+func nodeClients(h *control.Home, fn func(c *control.Client) error) (silent []control.SlotInfo, err error) {
 	for _, s := range h.Slots() {
 		if s.Role == control.RoleCommand {
 			continue
 		}
 		c := control.NewClient(s.Socket)
-		err := fn(s, c)
+		err := fn(c)
 		c.Close()
-		if err != nil && !errors.Is(err, control.ErrNoNode) {
-			return err
+		switch {
+		case errors.Is(err, control.ErrNoAnswer):
+			silent = append(silent, s)
+		case err != nil && !errors.Is(err, control.ErrNoNode):
+			return silent, err
 		}
 	}
-	return nil
+	return silent, nil
+}
+
+// warnSilent says that a node does not answer, what that means here, and what can be done.
+func (a *app) warnSilent(s control.SlotInfo, means string) {
+	if s.PID == 0 {
+		a.warn("the node in slot %d does not answer%s", s.N, means)
+		return
+	}
+	a.warn("the node in slot %d (process %d) does not answer%s", s.N, s.PID, means)
+	a.warn("  → kill -CONT %d if it was stopped; kill -KILL %d ends it", s.PID, s.PID)
 }
 
 // peerJSON is a peer of one of the nodes.
@@ -100,7 +114,7 @@ func (a *app) peers(ctx context.Context) error {
 		return err
 	}
 	nodes := 0
-	err = nodeClients(h, func(_ control.SlotInfo, c *control.Client) error {
+	silent, err := nodeClients(h, func(c *control.Client) error {
 		n, err := c.Node(ctx)
 		if err != nil {
 			return err
@@ -115,7 +129,7 @@ func (a *app) peers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if nodes == 0 {
+	if nodes == 0 && len(silent) == 0 {
 		a.say("no node of this home runs")
 	}
 	if !a.json && len(rules) > 0 {
@@ -132,6 +146,12 @@ func (a *app) peers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	for _, s := range silent {
+		a.warnSilent(s, "; its peers are not shown")
+	}
+	if len(silent) > 0 {
+		return errTold
 	}
 	return nil
 }
@@ -232,18 +252,24 @@ func (a *app) rule(ctx context.Context, action, arg, reason string) error {
 		return fmt.Errorf("there is no rule about %s", target)
 	}
 	told := 0
-	err = nodeClients(h, func(s control.SlotInfo, c *control.Client) error {
-		if err := c.SetPeerRules(ctx, list); err != nil {
-			return fmt.Errorf("the rule is kept, but the node in slot %d was not told: %w", s.N, err)
+	silent, err := nodeClients(h, func(c *control.Client) error {
+		err := c.SetPeerRules(ctx, list)
+		if err == nil {
+			told++
 		}
-		told++
-		return nil
+		return err
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("the rule is kept, but not all running nodes were told: %w", err)
 	}
 	done := map[string]string{control.ActionBlock: "blocked", control.ActionAllow: "allowed", "forget": "forgotten"}[action]
 	a.say("%s: %s; %s told, and those that start later will know", target, done, plural(uint64(told), "running node"))
+	for _, s := range silent {
+		a.warnSilent(s, " and may not know of it; run the command again when it does, or start it again")
+	}
+	if len(silent) > 0 {
+		return errTold
+	}
 	return nil
 }
 

@@ -21,14 +21,16 @@ import (
 
 // Client talks to one running node.
 type Client struct {
-	socket string       // constant
-	http   *http.Client // constant
+	socket   string        // constant
+	http     *http.Client  // constant
+	patience time.Duration // constant: answerTimeout, but for tests
 }
 
 // NewClient returns a client of the node that listens at socket. It does not
-// connect; without a node its calls return ErrNoNode.
+// connect; without a node its calls return ErrNoNode. Node, Feeds, Peers and
+// SetPeerRules return ErrNoAnswer when the node does not answer soon.
 func NewClient(socket string) *Client {
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+	return &Client{socket: socket, patience: answerTimeout, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			c, err := dial(ctx, socket)
 			if err != nil {
@@ -52,7 +54,7 @@ func (c *Client) Close() error {
 // Node describes the node.
 func (c *Client) Node(ctx context.Context) (NodeInfo, error) {
 	var n NodeInfo
-	err := c.json(ctx, "GET", "/v1/node", nil, nil, &n)
+	err := c.ask(ctx, "GET", "/v1/node", nil, nil, &n)
 	return n, err
 }
 
@@ -72,7 +74,7 @@ func (c *Client) Facts(ctx context.Context, k feed.Key) (diagnosis.Facts, error)
 // Feeds lists the feeds that the node holds.
 func (c *Client) Feeds(ctx context.Context) ([]FeedInfo, error) {
 	var out []FeedInfo
-	err := c.json(ctx, "GET", "/v1/feeds", nil, nil, &out)
+	err := c.ask(ctx, "GET", "/v1/feeds", nil, nil, &out)
 	return out, err
 }
 
@@ -131,6 +133,17 @@ func (c *Client) json(ctx context.Context, method, path string, q url.Values, bo
 		return answerError(path, err)
 	}
 	return nil
+}
+
+// answerTimeout bounds a question that a node answers at once, of what it has in memory:
+// one that is stopped (SIGSTOP) must not hang every command of its user.
+const answerTimeout = 2 * time.Second
+
+// ask is json for such a question. ErrNoAnswer: the time was over.
+func (c *Client) ask(ctx context.Context, method, path string, q url.Values, body io.Reader, to any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, ErrNoAnswer)
+	defer cancel()
+	return c.json(ctx, method, path, q, body, to)
 }
 
 // answerError says that an answer cannot be read.
@@ -293,10 +306,6 @@ func (f *remote) Verify(ctx context.Context, progress func(done, total uint64)) 
 	}
 }
 
-// findTimeout bounds the question to one slot. A node answers at once; one
-// that is stopped (SIGSTOP) must not hang every command of its user.
-const findTimeout = 2 * time.Second
-
 // Find returns the running node of this home that holds the feed in directory
 // dir, or with key k when dir is empty. ErrNoNode: none does.
 func (h *Home) Find(ctx context.Context, dir string, k feed.Key) (*Client, feed.Key, error) {
@@ -322,16 +331,14 @@ func (h *Home) find(ctx context.Context, dir string, k feed.Key, own *Slot) (*Cl
 			continue
 		}
 		c := NewClient(s.Socket)
-		cctx, cancel := context.WithTimeout(ctx, findTimeout)
 		var found []FeedInfo
 		var err error
 		if dir != "" {
-			err = c.json(cctx, "GET", path, q, nil, &found)
+			err = c.ask(ctx, "GET", path, q, nil, &found)
 		} else {
 			found = make([]FeedInfo, 1)
-			err = c.json(cctx, "GET", path, nil, nil, &found[0])
+			err = c.ask(ctx, "GET", path, nil, nil, &found[0])
 		}
-		cancel()
 		if err == nil && len(found) > 0 {
 			k, err := feed.ParseKey(found[0].Key)
 			return c, k, err

@@ -27,6 +27,10 @@ func (e *RemoteError) Unwrap() []error { return e.causes }
 // ErrNoNode says that no running node answers at a control socket.
 var ErrNoNode = errors.New("control: no running node")
 
+// ErrNoAnswer says that a process listens at a control socket and does not answer: it is
+// stopped, or stuck.
+var ErrNoAnswer = errors.New("control: the node does not answer")
+
 // ErrNodeEnded says that the node ended while it was being asked.
 var ErrNodeEnded = errors.New("control: the node that held the feed has ended")
 

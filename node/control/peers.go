@@ -119,7 +119,7 @@ func parseRules(b []byte) (list []PeerRule, err error) {
 // Peers lists the peers of the node. ErrBadRequest: the process runs none.
 func (c *Client) Peers(ctx context.Context) ([]NodePeer, error) {
 	var out []NodePeer
-	err := c.json(ctx, "GET", "/v1/peers", nil, nil, &out)
+	err := c.ask(ctx, "GET", "/v1/peers", nil, nil, &out)
 	return out, err
 }
 
@@ -129,7 +129,7 @@ func (c *Client) SetPeerRules(ctx context.Context, list []PeerRule) error {
 	if err != nil {
 		return err
 	}
-	return c.json(ctx, "PUT", "/v1/peers/rules", nil, bytes.NewReader(b), &struct{}{})
+	return c.ask(ctx, "PUT", "/v1/peers/rules", nil, bytes.NewReader(b), &struct{}{})
 }
 
 func (h *Home) rulesFile() string { return filepath.Join(h.dir, "peers.json") }

@@ -23,7 +23,7 @@ const (
 
 // Slot is the part of a home that one running node has for itself:
 //
-//	nodes/N/slot.lock      flock, held while the node runs
+//	nodes/N/slot.lock      flock, held while the node runs; whose process that is, or was
 //	nodes/N/role           what the slot was last used for
 //	nodes/N/control.sock   the control socket, 0600 in a directory that is 0700
 //	nodes/N/...            what the node keeps: identity, DHT records
@@ -105,6 +105,9 @@ func claim(dir string, n int, role string) (*Slot, error) {
 			return nil, fmt.Errorf("control: claim slot %d: %w", n, err)
 		}
 	}
+	if f.Truncate(0) == nil { // only for people: see SlotInfo.PID
+		fmt.Fprintln(f, os.Getpid())
+	}
 	return &Slot{n: n, dir: dir, lock: f}, nil
 }
 
@@ -126,6 +129,7 @@ type SlotInfo struct {
 	Dir    string
 	Role   string
 	Socket string // where its node listens, if one runs
+	PID    int    // of the process that claimed it last; 0: not known
 }
 
 // Slots lists the slots that exist: those of nodes in order, then those of visits, then
@@ -135,7 +139,7 @@ func (h *Home) Slots() []SlotInfo {
 	for _, in := range []string{h.nodesDir(), h.visitsDir(), h.commandsDir()} {
 		for _, n := range slotsIn(in) {
 			dir := slotDir(in, n)
-			out = append(out, SlotInfo{N: n, Dir: dir, Role: slotRoleOf(dir), Socket: filepath.Join(dir, slotSocket)})
+			out = append(out, SlotInfo{N: n, Dir: dir, Role: slotRoleOf(dir), Socket: filepath.Join(dir, slotSocket), PID: slotPID(dir)})
 		}
 	}
 	return out
@@ -149,6 +153,18 @@ func slotRoleOf(dir string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+func slotPID(dir string) int {
+	b, err := os.ReadFile(filepath.Join(dir, slotLock))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid < 0 {
+		return 0
+	}
+	return pid
 }
 
 // slotsIn lists the numbers of the slots in a directory, in order.
