@@ -181,5 +181,6 @@ func (a *app) completeFeed(c *cobra.Command, args []string, _ string) ([]string,
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	return h.Names(), cobra.ShellCompDirectiveDefault
+	feeds, _ := h.Names()
+	return feeds, cobra.ShellCompDirectiveDefault
 }

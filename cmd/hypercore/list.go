@@ -30,7 +30,10 @@ func newList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			names := h.Names()
+			names, err := h.Names()
+			if err != nil {
+				return err
+			}
 			if len(names) == 0 {
 				a.say("there are no feeds in %s", h.Dir())
 				a.say("  → %s", a.command("create", "NAME"))

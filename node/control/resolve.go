@@ -89,8 +89,8 @@ func (h *Home) resolve(arg string) (Ref, error) {
 			return r, err
 		}
 		r.Key = k
-		r.Dir, r.Name = h.findKey(k)
-		return r, nil
+		r.Dir, r.Name, err = h.findKey(k)
+		return r, err
 	}
 	if arg == "." || arg == ".." || strings.ContainsRune(arg, '/') || strings.ContainsRune(arg, filepath.Separator) {
 		abs, err := filepath.Abs(arg)
@@ -148,36 +148,40 @@ func unreadable(dir string) error {
 
 // findKey looks for the feed with key k in the home: under its hex first, then
 // among the named ones.
-func (h *Home) findKey(k feed.Key) (dir, name string) {
+func (h *Home) findKey(k feed.Key) (dir, name string, err error) {
 	hex := k.String()
 	if d := h.FeedDir(hex); IsFeedDir(d) {
-		return d, hex
+		return d, hex, nil
 	}
-	ents, err := os.ReadDir(h.feedsDir())
-	if err != nil {
-		return "", ""
-	}
+	ents, err := h.readFeeds()
 	for _, e := range ents {
 		if b, err := os.ReadFile(filepath.Join(h.FeedDir(e.Name()), "key")); err == nil && string(b) == string(k[:]) {
-			return h.FeedDir(e.Name()), e.Name()
+			return h.FeedDir(e.Name()), e.Name(), nil
 		}
 	}
-	return "", ""
+	return "", "", err
 }
 
-// Names lists the feeds of the home, sorted.
-func (h *Home) Names() []string {
+// readFeeds reads the directory of the feeds; without one there are none.
+func (h *Home) readFeeds() ([]os.DirEntry, error) {
 	ents, err := os.ReadDir(h.feedsDir())
-	if err != nil {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("control: the feeds of the home: %w", err)
 	}
+	return ents, nil
+}
+
+// Names lists the feeds of the home, sorted, and what may not be looked into and may be
+// one. Its error says why nobody can tell what there is.
+func (h *Home) Names() ([]string, error) {
+	ents, err := h.readFeeds()
 	var out []string
 	for _, e := range ents {
-		if IsFeedDir(h.FeedDir(e.Name())) {
+		if d := h.FeedDir(e.Name()); IsFeedDir(d) || unreadable(d) != nil {
 			out = append(out, e.Name())
 		}
 	}
-	return out
+	return out, err
 }
 
 // near lists the names of the home that look like name, best first.
@@ -187,7 +191,8 @@ func (h *Home) near(name string) []string {
 		d    int
 	}
 	var cands []cand
-	for _, n := range h.Names() {
+	names, _ := h.Names() // it is a guess only
+	for _, n := range names {
 		d := distance(strings.ToLower(name), strings.ToLower(n))
 		if d <= 1+len(name)/4 || len(name) >= 3 && strings.HasPrefix(n, name) {
 			cands = append(cands, cand{n, d})

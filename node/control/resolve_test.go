@@ -115,6 +115,10 @@ func TestResolveUnreadable(t *testing.T) {
 		if _, err := h.Resolve("notes"); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), h.FeedDir("notes")) {
 			t.Errorf("%s is closed: %v", dir, err)
 		}
+		names, err := h.Names()
+		if whole := dir == h.FeedDir("notes"); whole && (err != nil || len(names) != 1) || !whole && !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s is closed: names %v, %v", dir, names, err)
+		}
 		if err := os.Chmod(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
