@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -180,8 +181,12 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", in.name, err)
-			if errors.Is(err, control.ErrNodeEnded) {
-				err = hint(err, "see what has arrived with %s, and append only the rest", a.command("info", arg))
+			rest := "see what has arrived with " + a.command("info", arg) + ", and append only the rest"
+			switch {
+			case errors.Is(err, control.ErrNodeEnded):
+				err = hint(err, "%s", rest)
+			case errors.Is(err, syscall.ENOSPC) && sum.Blocks+sum.Uncertain > 0: // the whole again would be there twice
+				err = hint(err, "the disk is full; free some space, %s", rest)
 			}
 			break
 		}

@@ -139,9 +139,12 @@ func helpLine(cmd *cobra.Command) string {
 
 // readEnough reports that whoever reads our output has ended, as in cat FEED |
 // head. A connection to another program that breaks is something else.
-func readEnough(err error) bool {
+func readEnough(err error) bool { return ofOutput(err) && errors.Is(err, syscall.EPIPE) }
+
+// ofOutput tells whether err came of writing to stdout.
+func ofOutput(err error) bool {
 	var pe *fs.PathError
-	return errors.As(err, &pe) && pe.Path == os.Stdout.Name() && errors.Is(pe, syscall.EPIPE)
+	return errors.As(err, &pe) && pe.Path == os.Stdout.Name()
 }
 
 // message is err as a user reads it: without the name of a Go package before it,
@@ -190,6 +193,8 @@ func (a *app) hintFor(err error, arg string) string {
 	var ce *feed.CorruptError
 	var unknown *control.UnknownFeedError
 	switch {
+	case ofOutput(err):
+		return "" // nothing is wrong with the feed
 	case errors.As(err, &unknown):
 		return a.command("create", unknown.Arg) + " makes it, " + a.command("clone", "KEY") + " fetches one; hypercore help feeds says what FEED can be"
 	case errors.Is(err, control.ErrNodeEnded):
