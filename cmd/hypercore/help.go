@@ -107,14 +107,6 @@ func helpAbout(c *cobra.Command, path []string) (*cobra.Command, error) {
 	return c, nil
 }
 
-// unknown is the usage error about a name that means nothing, with those that look alike.
-func unknown(what string, near []string) error {
-	if len(near) > 0 {
-		what += "; did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return usagef("%s", what)
-}
-
 // names are those of the commands and topics below c.
 func names(c *cobra.Command) []string {
 	var out []string
@@ -124,16 +116,6 @@ func names(c *cobra.Command) []string {
 		}
 	}
 	return out
-}
-
-// near lists the names below c that look like name. SuggestionsFor of c itself would
-// leave out topics, which are no commands to run.
-func near(c *cobra.Command, name string) []string {
-	all := &cobra.Command{SuggestionsMinimumDistance: 2}
-	for _, n := range names(c) {
-		all.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
-	}
-	return all.SuggestionsFor(name)
 }
 
 // args checks the number of arguments: from min to max, or any more if max < 0.

@@ -101,10 +101,8 @@ func newRoot(a *app) *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			return unknown(fmt.Sprintf("there is no command %q", args[0]), c.SuggestionsFor(args[0]))
+			return unknownCommand(c, args[0])
 		},
-
-		SuggestionsMinimumDistance: 2,
 
 		RunE: func(c *cobra.Command, _ []string) error {
 			if showVersion {
@@ -193,7 +191,7 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // flagError makes a usageError of what the parser of flags says. A negative
 // number looks like a flag to it.
-func flagError(_ *cobra.Command, err error) error {
+func flagError(c *cobra.Command, err error) error {
 	if _, arg, ok := strings.Cut(err.Error(), "shorthand flag: "); ok {
 		if _, arg, ok = strings.Cut(arg, " in -"); ok && arg != "" && arg[0] >= '0' && arg[0] <= '9' {
 			return usagef("-%s: there are no negative numbers here; the first block has index 0", arg)
@@ -202,7 +200,7 @@ func flagError(_ *cobra.Command, err error) error {
 	if what, _, ok := strings.Cut(err.Error(), ": strconv."); ok { // a Go function
 		return usagef("%s", what)
 	}
-	return &usageError{err}
+	return unknownFlag(c, err)
 }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }

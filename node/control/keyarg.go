@@ -46,8 +46,10 @@ func ParseKey(arg string) (feed.Key, error) {
 	return feed.ParseKey(s)
 }
 
-// cutScheme cuts dat:// or hyper:// and what may follow the key in such a URL.
+// cutScheme cuts dat:// or hyper:// and what may follow the key in such a URL, and the
+// space around it that comes with pasting.
 func cutScheme(arg string) (rest string, scheme bool) {
+	arg = strings.TrimSpace(arg)
 	for _, p := range []string{"dat://", "hyper://"} {
 		if len(arg) >= len(p) && strings.EqualFold(arg[:len(p)], p) {
 			rest, _, _ := strings.Cut(arg[len(p):], "/")

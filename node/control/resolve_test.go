@@ -52,6 +52,8 @@ func TestResolve(t *testing.T) {
 		{"dat://" + hexA, h.FeedDir("notes"), "notes"},
 		{"hyper://" + hexA + "/some/path", h.FeedDir("notes"), "notes"},
 		{hexB, h.FeedDir(hexB), hexB},
+		{" " + hexA + "\n", h.FeedDir("notes"), "notes"},
+		{" dat://" + hexA + " ", h.FeedDir("notes"), "notes"},
 		{"both", filepath.Join(cwd, "both"), ""},
 		{"./both", filepath.Join(cwd, "both"), ""},
 		{"sub/here", filepath.Join(cwd, "sub", "here"), ""},
