@@ -107,9 +107,15 @@ func (a *app) openInputs(files []string) (ins []input, closeAll func(), err erro
 func (a *app) stdin() input {
 	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		a.typed = true
-		a.say("reading from the terminal; Ctrl-D ends")
 	}
 	return input{"standard input", a.in, sizeOf(a.in)}
+}
+
+// sayTyped asks for the input, if it is typed.
+func (a *app) sayTyped() {
+	if a.typed {
+		a.say("reading from the terminal; Ctrl-D ends")
+	}
 }
 
 // sizeOf is how much a regular file has left to read; -1 when nobody knows.
@@ -143,7 +149,7 @@ func (c counted) Read(p []byte) (int, error) {
 func (a *app) append(c *cobra.Command, arg string, files []string, cut control.Cut) error {
 	h, ref, err := a.lookUp(arg)
 	if err != nil {
-		return err
+		return a.feedFirst(err, c.Name(), arg, files)
 	}
 	ins, closeAll, err := a.openInputs(files)
 	if err != nil {
@@ -154,6 +160,7 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 	if err != nil {
 		return err
 	}
+	a.sayTyped()
 	var read atomic.Uint64
 	var total uint64
 	for _, in := range ins {

@@ -214,6 +214,7 @@ func (d *demo) input() (demoInput, error) {
 	if err != nil {
 		return demoInput{}, err
 	}
+	d.a.sayTyped()
 	in := ins[0]
 	if f, ok := in.r.(*os.File); ok {
 		in.name = f.Name()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -62,6 +64,29 @@ func (a *app) resolveDir(h *control.Home, arg string) (control.Ref, error) {
 func (a *app) unknownKey(h *control.Home, ref control.Ref, more string) error {
 	return hint(&control.UnknownFeedError{Arg: ref.Arg, Why: "no feed in " + h.Dir() + " has this key" + more},
 		"%s fetches it; if it is in a directory elsewhere, name that", a.command("clone", ref.Key.String()))
+}
+
+// feedFirst is err about arg in the place of FEED, or that FEED is one of the arguments
+// behind it.
+func (a *app) feedFirst(err error, command, arg string, rest []string) error {
+	h, herr := a.home()
+	if herr != nil || errors.Is(err, fs.ErrPermission) { // then it may be one
+		return err
+	}
+	for i, other := range rest {
+		if ref, rerr := h.Resolve(other); rerr != nil || ref.Dir == "" || isFile(other) && !isFile(arg) {
+			continue
+		}
+		in := append([]string{other, arg}, slices.Delete(slices.Clone(rest), i, i+1)...)
+		return hint(usagef("%s is a feed: FEED comes first", other), "%s", a.command(command, in...))
+	}
+	return err
+}
+
+// isFile tells whether name is something to read.
+func isFile(name string) bool {
+	fi, err := os.Stat(name)
+	return name == "-" || err == nil && !fi.IsDir()
 }
 
 // fetchText says how blocks that are missing of the feed that is called arg get here.

@@ -34,7 +34,7 @@ func newGet(a *app) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			i, err := parseIndex(args[1])
 			if err != nil {
-				return err
+				return a.feedFirst(err, c.Name(), args[0], args[1:])
 			}
 			ctx, cancel := withTimeout(c.Context(), timeout)
 			defer cancel()

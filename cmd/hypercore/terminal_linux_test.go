@@ -126,3 +126,20 @@ func TestFollowingShows(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNothingTypedForNobody: who would type for a feed that does not exist is told so first.
+func TestNothingTypedForNobody(t *testing.T) {
+	t.Parallel()
+	w := &world{t, t.TempDir()}
+	for _, name := range []string{"nobody", strings.Repeat("ab", 32)} {
+		_, program := newTerminal(t)
+		cmd := w.command("a", program, "append", name)
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		err := cmd.Run()
+		if err == nil || !strings.Contains(said.String(), "no feed") || strings.Contains(said.String(), "terminal") {
+			t.Errorf("%s: %v: it says:\n%s", name, err, said.String())
+		}
+		program.Close()
+	}
+}
