@@ -190,6 +190,41 @@ func (a *app) openRef(ctx context.Context, h *control.Home, ref control.Ref, com
 	}
 }
 
+// openHere opens the feed in dir in this process, without a node. A feed that somebody
+// else holds is an error that says who.
+func (a *app) openHere(ctx context.Context, h *control.Home, dir string, o feed.Options) (*feed.Feed, error) {
+	deadline := time.Now().Add(lockPatience)
+	for {
+		f, err := feed.Open(ctx, store.Dir(dir), o)
+		if !errors.Is(err, feed.ErrLocked) {
+			return f, err
+		}
+		if c, _, ferr := h.Find(ctx, dir, feed.Key{}); ferr == nil {
+			n, ferr := c.Node(ctx)
+			c.Close()
+			if ferr == nil {
+				return nil, hint(reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID), "end it first: kill %d", n.PID)
+			}
+		}
+		if time.Now().After(deadline) {
+			return nil, lockedError(dir, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(lockRetry):
+		}
+	}
+}
+
+// openFailed says what a command could not open; who has it locked is told already.
+func openFailed(command, dir string, err error) error {
+	if errors.Is(err, feed.ErrLocked) {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", command, dir, err)
+}
+
 // lockedError explains a lock whose holder cannot be asked.
 func lockedError(dir string, err error) error {
 	by := "another program"

@@ -11,7 +11,6 @@ import (
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
-	"github.com/go-hypercore/hypercore/store"
 )
 
 const recoverHelp = `
@@ -73,9 +72,9 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 		return err
 	}
 	if o.force {
-		f, err := feed.Open(ctx, store.Dir(ref.Dir), fo)
+		f, err := a.openHere(ctx, h, ref.Dir, fo)
 		if err != nil {
-			return fmt.Errorf("recover %s: %w", ref.Dir, err)
+			return openFailed(c.Name(), ref.Dir, err)
 		}
 		return errors.Join(a.takeOver(ctx, h, f, &ref, true), f.Close())
 	}
@@ -90,7 +89,7 @@ func (a *app) recover(ctx context.Context, c *cobra.Command, arg string, o *reco
 	defer func() { err = errors.Join(err, n.Close()) }()
 	f, err := n.openToFetch(ctx, ref.Dir, fo)
 	if err != nil {
-		return fmt.Errorf("recover %s: %w", ref.Dir, err)
+		return openFailed(c.Name(), ref.Dir, err)
 	}
 	if err := a.ask(ctx, n, f, &ref, o.timeout); err != nil {
 		return err

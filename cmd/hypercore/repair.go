@@ -122,15 +122,11 @@ func (a *app) repair(ctx context.Context, c *cobra.Command, arg string, timeout 
 		defer func() { err = errors.Join(err, n.Close()) }()
 		f, err = n.openToFetch(ctx, ref.Dir, o)
 		if err != nil {
-			return fmt.Errorf("repair %s: %w", ref.Dir, err)
+			return openFailed(c.Name(), ref.Dir, err)
 		}
 	} else {
-		if f, err = feed.Open(ctx, store.Dir(ref.Dir), o); err != nil {
-			err = fmt.Errorf("repair %s: %w", ref.Dir, err)
-			if errors.Is(err, feed.ErrLocked) {
-				err = hint(err, "end the program that has it open first")
-			}
-			return err
+		if f, err = a.openHere(ctx, h, ref.Dir, o); err != nil {
+			return openFailed(c.Name(), ref.Dir, err)
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 	}
