@@ -192,6 +192,10 @@ func (a *app) append(c *cobra.Command, arg string, files []string, cut control.C
 			switch {
 			case errors.Is(err, control.ErrNodeEnded):
 				err = hint(err, "%s", rest)
+			case errors.Is(err, control.ErrTooLong) && sum.Blocks+sum.Uncertain == 0:
+				err = hint(err, "%s cuts it into chunks", a.command("append", append(append([]string{arg}, files...), "--chunk", "64KiB")...))
+			case errors.Is(err, control.ErrTooLong):
+				err = hint(err, "%s, with --chunk", rest)
 			case errors.Is(err, syscall.ENOSPC) && sum.Blocks+sum.Uncertain > 0: // the whole again would be there twice
 				err = hint(err, "the disk is full; free some space, %s", rest)
 			}

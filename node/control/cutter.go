@@ -136,7 +136,7 @@ func (c *cutter) tooLong() error {
 	if c.cut.By == CutLines {
 		what = fmt.Sprintf("line %d of the input", c.n+1)
 	}
-	return fmt.Errorf("%w: %s is longer than %d bytes, the largest block that peers can be sent; cut it into chunks", ErrBadRequest, what, MaxBlock)
+	return tooLong(fmt.Sprintf("%s is longer than %d bytes, the largest block that peers can be sent", what, MaxBlock))
 }
 
 // finish adds the block that the end of the input makes whole.

@@ -54,6 +54,16 @@ func gone(err error) error {
 // ErrBadRequest says that the request itself makes no sense.
 var ErrBadRequest = errors.New("control: bad request")
 
+// ErrTooLong says that what was to become a block is longer than peers can be sent. It is
+// ErrBadRequest, too.
+var ErrTooLong = errors.New("control: too long for a block")
+
+// tooLong is ErrTooLong in words that stand alone.
+type tooLong string
+
+func (e tooLong) Error() string        { return string(e) }
+func (e tooLong) Is(target error) bool { return target == ErrTooLong || target == ErrBadRequest }
+
 // codes are the names under which errors cross the socket. One error may have
 // several: all of them are sent. The HTTP status is the first one's.
 var codes = []struct {
@@ -72,6 +82,7 @@ var codes = []struct {
 	{"key_mismatch", 409, feed.ErrKeyMismatch},
 	{"locked", 423, feed.ErrLocked},
 	{"closed", 503, feed.ErrClosed},
+	{"too_long", 413, ErrTooLong},
 	{"bad_request", 400, ErrBadRequest},
 	{"no_node", 503, ErrNoNode},
 	{"canceled", 499, context.Canceled},
