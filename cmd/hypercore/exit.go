@@ -35,8 +35,9 @@ const exitCodesHelp = `Exit codes of every command:
        also: ended by Ctrl-C or SIGTERM
   1    it failed; stderr says why. Also: doctor found what keeps the feed or the node from
        being reached
-  2    the data is wrong: verify found invalid blocks or an invalid signature, or
-       demo found a reader whose bytes differ
+  2    the data is wrong: verify, repair or dump found what is invalid or disagrees,
+       wire-dump a message that cannot be read; fork explain was given a file that
+       proves nothing; demo found a reader whose bytes differ
   3    the command line makes no sense: no such command, flag or kind of argument
   4    the time of --timeout ended before the work was done
   5    the feed is locked by a program that cannot be asked

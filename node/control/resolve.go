@@ -121,7 +121,11 @@ func CheckName(name string) error {
 		return badNamef("FEED is empty")
 	case len(name) > maxName:
 		return badNamef("name %.20s… has %d bytes; a name has at most %d", name, len(name), maxName)
-	case !utf8.ValidString(name), strings.ContainsAny(name, "/\\:\x00\n"):
+	case !utf8.ValidString(name):
+		return badNamef("name %q: a name is text in UTF-8", name)
+	case strings.ContainsAny(name, "\x00\n"):
+		return badNamef("name %q: a name is one line", name)
+	case strings.ContainsAny(name, "/\\:"):
 		return badNamef("name %q: a name has no slash, backslash or colon", name)
 	case name[0] == '.' || name[0] == '-':
 		return badNamef("name %q: a name does not begin with %c", name, name[0])
