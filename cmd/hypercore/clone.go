@@ -69,7 +69,7 @@ func newClone(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.live, "live", false, "go on with what is appended, until interrupted")
 	cmd.Flags().StringArrayVar(&o.ranges, "range", nil, "only blocks A-B, both included; repeat for more")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "give up after this time, such as 30s (default: never)")
+	timeoutFlag(cmd, &o.timeout, "give up after this time, such as 30s (default: never)")
 	nf.register(cmd)
 	nf.registerTCP(cmd)
 	return cmd

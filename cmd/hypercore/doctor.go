@@ -40,7 +40,7 @@ or "bad". The facts are those of package node/diagnosis.`
 
 func newDoctor(a *app) *cobra.Command {
 	var nf netFlags
-	var timeout time.Duration
+	timeout := 20 * time.Second
 	cmd := &cobra.Command{
 		Use:   "doctor [FEED] [NET]",
 		Short: "Say what keeps a node or a feed from being reached",
@@ -54,7 +54,7 @@ func newDoctor(a *app) *cobra.Command {
 			return a.doctor(c, arg, timeout, &nf)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 20*time.Second, "how long a node that is started for the check looks around")
+	timeoutFlag(cmd, &timeout, "how long a node that is started for the check looks around")
 	nf.register(cmd)
 	return cmd
 }

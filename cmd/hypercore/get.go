@@ -59,7 +59,7 @@ func newGet(a *app) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time, such as 10s (default: wait)")
+	timeoutFlag(cmd, &timeout, "give up after this time, such as 10s (default: wait)")
 	return cmd
 }
 

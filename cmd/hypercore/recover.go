@@ -47,7 +47,7 @@ func newRecover(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&o.force, "i-know-no-peer-has-more", false, "allow appending without asking anybody")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "give up after this time, such as 5m (default: never)")
+	timeoutFlag(cmd, &o.timeout, "give up after this time, such as 5m (default: never)")
 	nf.register(cmd)
 	nf.registerTCP(cmd)
 	return cmd

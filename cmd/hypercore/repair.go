@@ -50,7 +50,7 @@ func newRepair(a *app) *cobra.Command {
 			return a.repair(ctx, c, args[0], timeout, &nf)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "stop fetching after this time, such as 5m (default: never)")
+	timeoutFlag(cmd, &timeout, "stop fetching after this time, such as 5m (default: never)")
 	nf.register(cmd)
 	nf.registerTCP(cmd)
 	return cmd
