@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -62,9 +61,6 @@ func (a *app) joinTCP(ctx context.Context, n *running, nf *netFlags, feeds []*se
 		a.say("listening for JavaScript peers on %s", l.Addr())
 	}
 	for _, addr := range split(nf.tcp) {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return usagef("--tcp %s: it looks like 203.0.113.5:3282", addr)
-		}
 		for _, s := range feeds {
 			go func() {
 				if err := n.DialTCP(context.WithoutCancel(ctx), addr, s.f.Key(), node.TCPOptions{}); err != nil && ctx.Err() == nil && !errors.Is(err, node.ErrClosed) {

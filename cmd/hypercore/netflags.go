@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -49,6 +52,16 @@ func defaultNetwork() string {
 	return discovery.NetworkAmino
 }
 
+// given tells whether the command line has a flag of NET.
+func (n *netFlags) given(c *cobra.Command) bool {
+	for _, name := range []string{"listen", "network", "bootstrap", "peer", "mdns", "tcp-listen", "tcp"} {
+		if c.Flags().Changed(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // config turns the flags into the configuration of a node.
 func (n *netFlags) config(c *cobra.Command) (node.Config, error) {
 	var cfg node.Config
@@ -73,6 +86,19 @@ func (n *netFlags) config(c *cobra.Command) (node.Config, error) {
 	if cfg.Peers, err = addrInfos("--peer", n.peers); err != nil {
 		return cfg, err
 	}
+	if n.network == discovery.NetworkNone && len(cfg.Bootstrap) > 0 {
+		return cfg, usagef("--bootstrap leads into a network, and --network is none; name the network, or use --peer to connect to a node without one")
+	}
+	if n.tcpListen != "" {
+		if err := checkHostPort(n.tcpListen); err != nil {
+			return cfg, usagef("--tcp-listen %s: %v; it looks like 0.0.0.0:3282, or :3282", n.tcpListen, err)
+		}
+	}
+	for _, s := range split(n.tcp) {
+		if err := checkHostPort(s); err != nil {
+			return cfg, usagef("--tcp %s: %v; it looks like 203.0.113.5:3282", s, err)
+		}
+	}
 	if c.Flags().Changed("mdns") {
 		cfg.MDNS = node.Off
 		if n.mdns {
@@ -80,6 +106,22 @@ func (n *netFlags) config(c *cobra.Command) (node.Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// checkHostPort checks HOST:PORT without asking anybody for the host.
+func checkHostPort(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		var ae *net.AddrError
+		if errors.As(err, &ae) {
+			return errors.New(ae.Err)
+		}
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q is not a port", port)
+	}
+	return nil
 }
 
 // split allows several values in one flag, separated by commas.

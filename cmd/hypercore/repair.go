@@ -56,16 +56,6 @@ func newRepair(a *app) *cobra.Command {
 	return cmd
 }
 
-// given tells whether the command line has a flag of NET.
-func (n *netFlags) given(c *cobra.Command) bool {
-	for _, name := range []string{"listen", "network", "bootstrap", "peer", "mdns", "tcp-listen", "tcp"} {
-		if c.Flags().Changed(name) {
-			return true
-		}
-	}
-	return false
-}
-
 // repairJSON is the result of repair.
 type repairJSON struct {
 	Directory string         `json:"directory"`
