@@ -93,6 +93,23 @@ func marshalLine(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// table prints names and values in two columns.
+func (a *app) table(rows [][2]string) error {
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	for _, r := range rows {
+		if r[1] == "" {
+			continue
+		}
+		if err := a.print("%-*s  %s", width, r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // terminal tells whether talk goes to a person's screen, and how wide it is.
 func (a *app) terminal() (width int, ok bool) {
 	f, isFile := a.err.(*os.File)

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,22 +49,6 @@ func newDump(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&o.signatures, "signatures", "", "list and check the signatures of lengths A-B, both included; 1- lists all")
 	cmd.Flags().IntVar(&o.ranges, "ranges", feed.DefaultRanges, "list at most so many ranges of each kind")
 	return cmd
-}
-
-// span parses A-B of a flag; end is not included.
-func span(flag, s string) (start, end uint64, err error) {
-	from, to, dash := strings.Cut(s, "-")
-	start, err = strconv.ParseUint(from, 10, 53)
-	end = start
-	if err == nil && dash {
-		if end = 1<<53 - 1; to != "" {
-			end, err = strconv.ParseUint(to, 10, 53)
-		}
-	}
-	if err != nil || end < start {
-		return 0, 0, usagef("--%s %s: it looks like 10-20, the first and the last", flag, s)
-	}
-	return start, end + 1, nil
 }
 
 func (a *app) dump(c *cobra.Command, arg string, o *dumpOptions) error {
@@ -227,24 +209,4 @@ func slotText(j feed.InspectedSlot) string {
 		s += " (the newest)"
 	}
 	return s
-}
-
-// spansText lists ranges as A-B, both included.
-func spansText(spans []feed.Span, count uint64) string {
-	if count == 0 {
-		return "none"
-	}
-	parts := make([]string, 0, len(spans)+1)
-	for _, s := range spans {
-		if s.End == s.Start+1 {
-			parts = append(parts, strconv.FormatUint(s.Start, 10))
-		} else {
-			parts = append(parts, fmt.Sprintf("%d-%d", s.Start, s.End-1))
-		}
-		count -= min(count, s.End-s.Start)
-	}
-	if count > 0 {
-		parts = append(parts, "and "+countText(count)+" more")
-	}
-	return strings.Join(parts, ", ")
 }

@@ -124,20 +124,3 @@ func kindText(i control.FeedInfo) string {
 	}
 	return "a copy; the writer is elsewhere"
 }
-
-// table prints names and values in two columns.
-func (a *app) table(rows [][2]string) error {
-	width := 0
-	for _, r := range rows {
-		width = max(width, len(r[0]))
-	}
-	for _, r := range rows {
-		if r[1] == "" {
-			continue
-		}
-		if err := a.print("%-*s  %s", width, r[0], r[1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}

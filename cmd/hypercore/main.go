@@ -1,9 +1,18 @@
 // Command hypercore makes, shares and follows hypercore feeds: signed
 // append-only logs, found on a DHT by their discovery key and replicated over
-// libp2p. Each command is in the file of its name, with its help text; what
-// they share is in app.go (streams, home), feedarg.go (what FEED means),
-// netflags.go (what NET means), cmdline.go (command lines to copy), progress.go
-// and exit.go (exit codes).
+// libp2p. Each command is in the file of its name, with its help text (that of demo
+// also in demotail.go, that of clone in clonestate.go, stall.go and path.go, that of seed
+// in seedwatch.go). What they share is in
+//
+//	app.go                  streams, home, data as lines, tables and JSON
+//	feedarg.go, guard.go    what FEED means, who has it, who may write it
+//	netflags.go, joins.go   what NET means; a feed on the network
+//	running.go, holder.go   a node of this process; what it answers to other commands
+//	ranges.go, units.go, timeout.go  ranges, sizes, times: as flags and as text
+//	exit.go                 exit codes, error messages and hints
+//	cmdline.go, suggest.go  command lines to copy; names that mean nothing
+//	help.go, topics.go      how help reads; its topics
+//	progress.go, meter.go   progress bars
 package main
 
 import (
