@@ -62,21 +62,34 @@ func (a *app) dump(c *cobra.Command, arg string, o *dumpOptions) error {
 	}
 	io := feed.InspectOptions{MaxRanges: o.ranges}
 	var werr error // of the lists
+	var nodes, signatures uint64
 	if o.nodes != "" {
 		if io.NodeStart, io.NodeEnd, err = span("nodes", o.nodes); err != nil {
 			return err
 		}
-		io.Node = func(n feed.InspectedNode) { werr = errors.Join(werr, a.printNode(n)) }
+		io.Node = func(n feed.InspectedNode) {
+			nodes++
+			werr = errors.Join(werr, a.printNode(n))
+		}
 	}
 	if o.signatures != "" {
 		if io.SignatureStart, io.SignatureEnd, err = span("signatures", o.signatures); err != nil {
 			return err
 		}
-		io.Signature = func(s feed.InspectedSignature) { werr = errors.Join(werr, a.printSignature(s)) }
+		io.Signature = func(s feed.InspectedSignature) {
+			signatures++
+			werr = errors.Join(werr, a.printSignature(s))
+		}
 	}
 	r, err := feed.Inspect(c.Context(), store.Dir(ref.Dir), io)
 	if err = errors.Join(err, werr); err != nil {
 		return err
+	}
+	if o.nodes != "" && nodes == 0 {
+		a.say("there are no nodes %s in the tree, which has %s of %s entries", o.nodes, countText(r.Tree.Present), countText(r.Tree.Entries))
+	}
+	if o.signatures != "" && signatures == 0 {
+		a.say("there are no signatures of the lengths %s; signed lengths: %s", o.signatures, spansText(r.Signatures.Lengths, r.Signatures.Present))
 	}
 	if a.json {
 		err = a.emit(r)
