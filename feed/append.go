@@ -101,11 +101,9 @@ func (f *Feed) appendable(blocks int, bytes uint64) error {
 	case f.unsigned:
 		return f.corrupt(signaturesName, sigOffset(f.acc.Len()), "the signature of length %d is missing", f.acc.Len())
 	case f.behind > 0:
-		return fmt.Errorf("%w: %s has %d of the %d blocks that were announced: it was restored from a backup or copied. "+
-			"Get the rest from a peer, then take over; appending now would fork the feed", ErrBehind, f.st, f.acc.Len(), f.behind)
+		return fmt.Errorf("%w: %s has %d of the %d blocks that were announced: it was restored from a backup or copied", ErrBehind, f.st, f.acc.Len(), f.behind)
 	case f.other != "":
-		return fmt.Errorf("%w: in %s that was %q, this is %q. "+
-			"If the other one never appends again, take over; two writers fork the feed", ErrOtherWriter, f.st, f.other, f.opts.Identity)
+		return fmt.Errorf("%w: in %s that was %q, this is %q", ErrOtherWriter, f.st, f.other, f.opts.Identity)
 	case f.acc.Len()+uint64(blocks) > MaxLength:
 		return fmt.Errorf("%w: %d blocks after %d", ErrTooLarge, blocks, f.acc.Len())
 	case bytes > merkle.MaxInt-f.acc.ByteLen():

@@ -22,6 +22,7 @@ var (
 	// ErrBadKey: not a key at all.
 	ErrBadKey = errors.New("feed: malformed key")
 	// ErrCorrupt: a file of the feed is not what it should be; see CorruptError.
+	// Options.Repair rebuilds what can be.
 	ErrCorrupt = errors.New("feed: damaged")
 )
 

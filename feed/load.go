@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"sort"
 
 	"github.com/go-hypercore/hypercore/feed/bitfield"
@@ -249,7 +248,7 @@ func (f *Feed) checkData() error {
 			return nil
 		}
 		if f.secret != nil || f.draft || f.opts.ReadOnly {
-			f.damage = f.corrupt(dataName, have, "the file ends here, block %d should end at byte %d. "+repairHint, last-1, off+n)
+			f.damage = f.corrupt(dataName, have, "the file ends here, block %d should end at byte %d", last-1, off+n)
 			return nil
 		}
 		f.image.SetData(last-1, last, false)
@@ -272,7 +271,7 @@ func (f *Feed) lastBefore(end uint64) uint64 {
 func (f *Feed) orDamage(err error) error {
 	var c *CorruptError
 	if errors.As(err, &c) || isNotLocal(err) {
-		f.damage = fmt.Errorf("%w. %s", err, repairHint)
+		f.damage = err
 		return nil
 	}
 	return err

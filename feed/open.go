@@ -132,7 +132,7 @@ func (f *Feed) survey() (*found, error) {
 		return s, nil
 	}
 	if s.key != nil && !s.hasJournal && s.content() && !f.opts.Repair && !f.opts.Overwrite {
-		return nil, f.corrupt(bitfieldName, 0, "it is missing, but there are blocks; a feed repaired by guessing could fork. "+repairHint)
+		return nil, f.corrupt(bitfieldName, 0, "it is missing, but there are blocks; a feed repaired by guessing could fork")
 	}
 	if s.key == nil && s.content() && !s.hasJournal && !f.opts.Static && !f.opts.Repair && !f.opts.Overwrite {
 		return nil, f.keyless()
@@ -142,8 +142,6 @@ func (f *Feed) survey() (*found, error) {
 	}
 	return f.look() // somebody may have been faster
 }
-
-const repairHint = "Open it with Options.Repair to rebuild what can be"
 
 // look opens the files that exist, the lock first.
 func (f *Feed) look() (*found, error) {
@@ -235,7 +233,7 @@ func (f *Feed) openKeyless(ctx context.Context, s *found) error {
 
 // keyless is the error for blocks of which nobody knows the key.
 func (f *Feed) keyless() error {
-	return f.corrupt(keyName, 0, "it is missing or has not 32 bytes, but there are blocks. "+repairHint)
+	return f.corrupt(keyName, 0, "it is missing or has not 32 bytes, but there are blocks")
 }
 
 // takeKeys checks that the keys that are stored and those that are given belong

@@ -230,17 +230,17 @@ func (f *Feed) planBits(s *found, p *plan) error {
 		p.take = c
 		return err
 	case s.sizes[bitfieldName] < headerSize:
-		problem = f.corrupt(bitfieldName, 0, "it is missing or shorter than its header, but there are blocks. "+repairHint)
+		problem = f.corrupt(bitfieldName, 0, "it is missing or shorter than its header, but there are blocks")
 	case f.image.Pages() == 0 && !p.whole:
-		problem = f.corrupt(bitfieldName, 0, "its header is damaged. "+repairHint)
+		problem = f.corrupt(bitfieldName, 0, "its header is damaged")
 	case p.byBits == 0:
-		problem = f.corrupt(bitfieldName, headerSize, "it is blank, but there are blocks. "+repairHint)
+		problem = f.corrupt(bitfieldName, headerSize, "it is blank, but there are blocks")
 	case f.pagesMissing(p.byBits):
-		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "its last pages are missing: it was cut. "+repairHint)
+		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "its last pages are missing: it was cut")
 	case !p.whole && s.sizes[signaturesName] > sigOffset(p.byBits)+sigSize:
 		// A short last page alone is nothing: hypercore 6.22 leaves one when it opens
 		// a directory with larger pages.
-		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it ends within a page, at %d blocks, and more are signed: it was cut. "+repairHint, p.byBits)
+		problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it ends within a page, at %d blocks, and more are signed: it was cut", p.byBits)
 	}
 	if problem != nil {
 		return f.planRepair(s, p, problem)
@@ -251,14 +251,14 @@ func (f *Feed) planBits(s *found, p *plan) error {
 	}
 	switch c.state {
 	case sigInvalid:
-		problem = f.corrupt(signaturesName, sigOffset(c.length), "the signature of length %d is not the writer's for the roots in the tree: one of key, tree and signatures is damaged. "+repairHint, c.length)
+		problem = f.corrupt(signaturesName, sigOffset(c.length), "the signature of length %d is not the writer's for the roots in the tree: one of key, tree and signatures is damaged", c.length)
 	case rootsMissing:
-		problem = f.corrupt(treeName, nodeOffset(2*(p.byBits-1)), "a root of length %d is missing. "+repairHint, p.byBits)
+		problem = f.corrupt(treeName, nodeOffset(2*(p.byBits-1)), "a root of length %d is missing", p.byBits)
 	case sigMissing:
 		// Hypercore 6 opens it, but nobody can verify it. If a greater length is
 		// signed, the bitfield was cut at the end of a page.
 		if s.sizes[signaturesName] > sigOffset(c.length)+sigSize {
-			problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it says %d blocks, which are not signed; more are. "+repairHint, c.length)
+			problem = f.corrupt(bitfieldName, s.sizes[bitfieldName], "it says %d blocks, which are not signed; more are", c.length)
 		}
 	}
 	if problem != nil {

@@ -157,10 +157,7 @@ func plainText(s string) string {
 	for _, p := range []string{"feed: ", "store: ", "control: ", "node: ", "discovery: "} {
 		s = strings.TrimPrefix(s, p)
 	}
-	for _, rest := range []string{": " + feed.ErrOutOfBounds.Error(), ". Open it with Options.Repair to rebuild what can be",
-		". Get the rest from a peer, then take over; appending now would fork the feed", ". If the other one never appends again, take over; two writers fork the feed"} {
-		s = strings.TrimSuffix(s, rest)
-	}
+	s = strings.TrimSuffix(s, ": "+feed.ErrOutOfBounds.Error())
 	return strings.NewReplacer(": feed: ", ": ", ": control: ", ": ", ": node: ", ": ").Replace(s)
 }
 
