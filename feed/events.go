@@ -3,7 +3,7 @@ package feed
 import "context"
 
 // Event is what Watch tells: one of Appended, Downloaded, Extended, Uploaded,
-// Synced, Cleared, PeerEvent, Forked, Failed, Resumed, Missed, Reloaded and Closed.
+// Synced, Cleared, Lost, PeerEvent, Forked, Failed, Resumed, Missed, Reloaded and Closed.
 type Event interface{ event() }
 
 // Appended: blocks Start to End-1 were appended here.
@@ -23,6 +23,10 @@ type Synced struct{ Length uint64 }
 
 // Cleared: blocks Start to End-1 were given up here.
 type Cleared struct{ Start, End uint64 }
+
+// Lost: block Index was here, and its bytes are not what was signed any more. It is
+// missing now.
+type Lost struct{ Index uint64 }
 
 // PeerEvent: a peer came, went, or announced a length.
 type PeerEvent struct {
@@ -64,6 +68,7 @@ func (Extended) event()   {}
 func (Uploaded) event()   {}
 func (Synced) event()     {}
 func (Cleared) event()    {}
+func (Lost) event()       {}
 func (PeerEvent) event()  {}
 func (Forked) event()     {}
 func (Failed) event()     {}

@@ -13,6 +13,7 @@ type Stats struct {
 	DownloadedBlocks, DownloadedBytes uint64 // from elsewhere, since Open
 	UploadedBlocks, UploadedBytes     uint64 // to peers, since Open
 	Duplicates                        uint64 // blocks that came although they were here
+	Lost                              uint64 // blocks given up since Open, see Recheck
 
 	Writable bool
 	Static   bool
@@ -22,7 +23,7 @@ type Stats struct {
 	Err error
 }
 
-type counters struct{ downBlocks, downBytes, upBlocks, upBytes, duplicates uint64 }
+type counters struct{ downBlocks, downBytes, upBlocks, upBytes, duplicates, lost uint64 }
 
 // Stats returns the state now.
 func (f *Feed) Stats() Stats {
@@ -33,7 +34,7 @@ func (f *Feed) Stats() Stats {
 		Length: n, ByteLength: f.acc.ByteLen(), Blocks: f.image.Data.Count(0, n),
 		Durable: min(f.durable, n), Announced: max(f.announced, f.durable),
 		DownloadedBlocks: f.stats.downBlocks, DownloadedBytes: f.stats.downBytes,
-		UploadedBlocks: f.stats.upBlocks, UploadedBytes: f.stats.upBytes, Duplicates: f.stats.duplicates,
+		UploadedBlocks: f.stats.upBlocks, UploadedBytes: f.stats.upBytes, Duplicates: f.stats.duplicates, Lost: f.stats.lost,
 		Writable: f.writable(), Static: f.static || f.draft, Sparse: f.opts.Sparse,
 	}
 	switch {

@@ -25,6 +25,7 @@ type Engine struct {
 	crowd  crowd          // that spend it
 
 	registered atomic.Uint64 // extensions, in all
+	recheck    sync.Mutex    // held while one runs, see Stream.recheck
 
 	mu      sync.Mutex
 	feeds   map[feed.DiscoveryKey]*swarm

@@ -54,6 +54,8 @@ type Stream struct {
 	// guarded by e.crowd.mu
 	period int // of the last charge
 
+	lastSent *sentRuns // of the serving goroutine, then of recheck; nil before the first block
+
 	// of the ticking goroutine
 	heard    uint64 // bytes received at heardAt
 	rested   int64  // throttled at heardAt
@@ -173,6 +175,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	s.waking.Wait()
 	s.r.Close()
 	s.mem.end()
+	s.recheck()
 	s.mu.Lock()
 	err := s.cause
 	s.mu.Unlock()
@@ -234,8 +237,11 @@ func (s *Stream) connError(op string, err error) error {
 	case errors.Is(err, ErrClosed):
 		return ErrClosed
 	}
-	return fmt.Errorf("protocol: %s: connection: %w", op, err)
+	return fmt.Errorf("protocol: %s: %w: %w", op, errConnection, err)
 }
+
+// errConnection is in what connError makes of errors.
+var errConnection = errors.New("connection")
 
 // halfClose tells the remote that nothing more comes, after all was written, and
 // gives it some time to end its side.

@@ -36,7 +36,8 @@ is yours, and what can be done), {"event":"unserved", key, directory, text, do} 
 that is left out, {"event":"announced", key}, {"event":"unannounced", key, text, do} when
 nobody has the announcement any more, {"event":"peers", key, peers}, {"event":"trouble",
 key, text, do} when the feed takes nothing any more (a fork, damage, a full disk),
-{"event":"well", key} when it does again, {"event":"sent", key, blocks, bytes} every few
+{"event":"well", key} when it does again, {"event":"lost", key, blocks, text, do} when
+blocks are not what was signed any more, {"event":"sent", key, blocks, bytes} every few
 seconds while there is traffic, and at the end: the blocks that went to readers since the
 last one, and their bytes`
 
@@ -84,6 +85,7 @@ type seeded struct {
 	blocks    uint64 // sent, as last told
 	bytes     uint64 // of those
 	trouble   string // why it takes nothing, as last told
+	rotten    uint64 // blocks that were given up, as last told
 }
 
 func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err error) {

@@ -168,6 +168,25 @@ func (a *app) watchTrouble(s *seeded) error {
 	return nil
 }
 
+// watchLost says when blocks were given up: a reader has complained, and the disk has
+// something else than it was given.
+func (a *app) watchLost(s *seeded) error {
+	lost := s.f.Stats().Lost
+	blocks := lost - s.rotten
+	if blocks == 0 {
+		return nil
+	}
+	s.rotten = lost
+	why := plural(blocks, "block") + " on this disk not what was signed any more, and missing now"
+	do := "look at the disk; without this seed, " + a.command("repair", s.arg) + " with flags of NET fetches from peers what they have of it"
+	if a.json {
+		return a.emit(event{Event: "lost", Key: s.f.Key().String(), Blocks: &blocks, Text: why, Do: do})
+	}
+	a.warn("%s: %s", s.arg, why)
+	a.warn("  → %s", do)
+	return nil
+}
+
 func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
 	key := s.f.Key().String()
 	if !s.announced {
@@ -179,6 +198,9 @@ func (a *app) watchSeed(n *running, s *seeded, traffic bool) error {
 		}
 	}
 	if err := a.watchTrouble(s); err != nil {
+		return err
+	}
+	if err := a.watchLost(s); err != nil {
 		return err
 	}
 	if count := len(n.Engine().Peers(s.dk)); count != s.peers {
