@@ -20,9 +20,9 @@ const (
 	recheckWithin = 5 * time.Second
 )
 
-// sentRun is neighbouring blocks that were sent.
+// sentRun is neighbouring blocks that were sent. It does not keep a feed that is closed.
 type sentRun struct {
-	f               *feed.Feed
+	dk              feed.DiscoveryKey
 	start, n, bytes uint64
 }
 
@@ -33,18 +33,18 @@ type sentRuns struct {
 }
 
 // sent notes that n blocks from start on were. Serving goroutine.
-func (s *Stream) sent(f *feed.Feed, start, n, bytes uint64) {
+func (s *Stream) sent(dk feed.DiscoveryKey, start, n, bytes uint64) {
 	if s.lastSent == nil {
 		s.lastSent = &sentRuns{}
 	}
 	r := s.lastSent
 	last := &r.runs[(r.next+recheckRuns-1)%recheckRuns]
-	if last.f == f && last.start+last.n == start && last.bytes+bytes <= runBytes {
+	if last.n > 0 && last.dk == dk && last.start+last.n == start && last.bytes+bytes <= runBytes {
 		last.n += n
 		last.bytes += bytes
 		return
 	}
-	r.runs[r.next] = sentRun{f, start, n, bytes}
+	r.runs[r.next] = sentRun{dk, start, n, bytes}
 	r.next = (r.next + 1) % recheckRuns
 }
 
@@ -76,11 +76,13 @@ func (s *Stream) recheck() {
 		left := uint64(recheckBytes)
 		for k := range recheckRuns {
 			run := &r.runs[(r.next+2*recheckRuns-1-k)%recheckRuns]
-			if run.f == nil || run.bytes > left || s.e.ctx.Err() != nil {
+			if run.n == 0 || run.bytes > left || s.e.ctx.Err() != nil {
 				return
 			}
 			left -= run.bytes
-			_, _ = run.f.Recheck(s.e.ctx, run.start, run.start+run.n) // what it found is in Stats
+			if sw := s.e.swarm(run.dk); sw != nil {
+				_, _ = sw.f.Recheck(s.e.ctx, run.start, run.start+run.n) // what it found is in Stats
+			}
 		}
 	}()
 }

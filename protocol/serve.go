@@ -330,7 +330,7 @@ func (sv *server) data(c *channel, p *feed.Proof) bool {
 	if c.s.o.Dialect == Native {
 		c.remember(p.Index, 1)
 	}
-	sv.s.sent(c.sw.f, p.Index, 1, size)
+	sv.s.sent(c.dk, p.Index, 1, size)
 	c.tally.upBlocks.Add(1)
 	c.tally.upBytes.Add(size)
 	c.sw.f.ReportUpload(p.Index, size)

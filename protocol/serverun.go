@@ -143,7 +143,7 @@ func (sv *server) run(c *channel, start, n, digest, last uint64) (sent, bytes ui
 	}
 	sv.piece.B = wire.AppendDataTail(b, p.Nodes, p.Signature)
 	c.remember(start, n)
-	sv.s.sent(f, start, n, bytes)
+	sv.s.sent(c.dk, start, n, bytes)
 	c.tally.upBlocks.Add(n)
 	c.tally.upBytes.Add(bytes)
 	f.ReportUploads(start, n, bytes)

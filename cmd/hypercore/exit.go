@@ -32,7 +32,7 @@ const (
 const exitCodesHelp = `Exit codes of every command:
 
   0    done; for what runs until it is ended (seed, bootstrap, clone --live, cat --live)
-       also: ended by Ctrl-C or SIGTERM
+       also: ended by Ctrl-C, SIGTERM or SIGHUP
   1    it failed; stderr says why. Also: doctor found what keeps the feed or the node from
        being reached
   2    the data is wrong: verify, repair or dump found what is invalid or disagrees,
@@ -43,7 +43,7 @@ const exitCodesHelp = `Exit codes of every command:
   5    the feed is locked by a program that cannot be asked
   6    the feed was restored from a backup, copied, or written elsewhere: appending
        could fork it; hypercore recover is the way out
-  130  interrupted by Ctrl-C or SIGTERM before the work was done`
+  130  interrupted by Ctrl-C, SIGTERM or SIGHUP before the work was done`
 
 var (
 	errInterrupted = errors.New("interrupted")

@@ -14,7 +14,8 @@ const feedsHelp = control.Refers + `
 The home is --home, $HYPERCORE_HOME, or the user's data directory. In it:
 
   feeds/NAME/   a feed: the files data, tree, signatures, bitfield, key, secret_key,
-                readable by the hypercore package of npm (versions 6 to 9), and journal
+                readable by the hypercore package of npm (versions 6 to 9), and journal;
+                fork is the evidence of a second history, if there is one
   feeds/KEY/    a feed that was cloned without naming a directory
   nodes/N/      identity and state of a node; several may run at once
   visits/N/     the same of nodes that end with their command, such as doctor

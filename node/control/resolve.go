@@ -134,7 +134,10 @@ func CheckName(name string) error {
 }
 
 // IsFeedDir tells whether dir holds a feed, whole or damaged, see feed.Holds.
-func IsFeedDir(dir string) bool { return feed.Holds(store.Dir(dir)) }
+func IsFeedDir(dir string) bool {
+	fi, err := os.Stat(filepath.Join(dir, "key")) // a home may have thousands
+	return err == nil && fi.Mode().IsRegular() && fi.Size() == int64(len(feed.Key{})) || feed.Holds(store.Dir(dir))
+}
 
 // unreadable says why nobody can tell whether dir holds a feed; nil: it does not.
 func unreadable(dir string) error {
