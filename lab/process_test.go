@@ -205,10 +205,17 @@ func (p *process) end() {
 
 // info asks the process about a feed through its control socket.
 func (p *process) info(k feed.Key) (info control.FeedInfo, peers []control.PeerInfo, err error) {
-	c := control.NewClient(filepath.Join(p.home, "nodes", "0", "control.sock"))
-	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
+	h, err := control.OpenHome(p.home)
+	if err != nil {
+		return info, nil, err
+	}
+	c, _, err := h.Find(ctx, "", k)
+	if err != nil {
+		return info, nil, err
+	}
+	defer c.Close()
 	f := c.Feed(k)
 	info, err = f.Info(ctx)
 	if err != nil {
