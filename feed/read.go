@@ -262,14 +262,11 @@ func (f *Feed) checkRead(b []byte, start uint64, e extent) error {
 	off := e.off
 	for k, size := range e.sizes {
 		i := start + uint64(k)
-		f.mu.Lock()
-		leaf, ok := f.tree.get(2 * i)
-		err := f.tree.takeErr()
-		f.mu.Unlock()
+		good, err := f.leafIs(i, b[:size])
 		if err != nil {
-			return f.nodeError(err)
+			return err
 		}
-		if ok && merkle.Leaf(i, b[:size]) != leaf {
+		if !good {
 			return f.corrupt(dataName, int64(off), "block %d does not have the hash that was signed", i)
 		}
 		b, off = b[size:], off+size

@@ -59,7 +59,7 @@ func (f *Feed) Recheck(ctx context.Context, start, end uint64) (lost uint64, err
 	return lost, nil
 }
 
-// leafIs reports whether a block has the hash that was signed.
+// leafIs reports whether a block has the hash that was signed, if its leaf is here.
 func (f *Feed) leafIs(i uint64, b []byte) (bool, error) {
 	f.mu.Lock()
 	leaf, ok := f.tree.get(2 * i)

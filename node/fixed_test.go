@@ -3,7 +3,6 @@ package node_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -22,11 +21,7 @@ func TestAddPeer(t *testing.T) {
 	}
 	wantBlock(t, g, 2)
 	var s node.JoinStatus
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if s = ja.Status(); s.Connected == 1 {
-			break
-		}
-	}
+	waitFor(t, "the reader to be seen", func() bool { s = ja.Status(); return s.Connected == 1 })
 	if len(s.Peers) != 1 || s.Peers[0].ID != b.ID() || s.Peers[0].How != "incoming" || !s.Peers[0].Feed.Open || len(s.Reasons) != 0 {
 		t.Errorf("at the side that was dialled: %+v", s)
 	}

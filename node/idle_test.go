@@ -18,15 +18,7 @@ import (
 func TestIdlePeersMakeRoom(t *testing.T) {
 	const readers = node.MaxLinks + 2
 	simtest.Run(t, func(t *testing.T, nw *simtest.Network) {
-		run := func(cfg node.Config, at int) *node.Node {
-			cfg.Network, cfg.Host = "test", nw.Host(simtest.Public(at), 20)
-			n, err := node.New(t.Context(), cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			nw.Defer(func() { n.Close() })
-			return n
-		}
+		run := func(cfg node.Config, at int) *node.Node { return simulated(t, nw, cfg, at) }
 		open := func(n *node.Node, key feed.Key, o node.JoinOptions) (*feed.Feed, *node.Join) {
 			f, err := n.Open(t.Context(), store.Memory(), feed.Options{Key: key})
 			if err != nil {

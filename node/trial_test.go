@@ -43,15 +43,7 @@ func TestCrowdWithoutTheFeed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			simtest.Run(t, func(t *testing.T, nw *simtest.Network) {
-				run := func(cfg node.Config, at int) *node.Node {
-					cfg.Network, cfg.Host = "test", nw.Host(simtest.Public(at), 20)
-					n, err := node.New(t.Context(), cfg)
-					if err != nil {
-						t.Fatal(err)
-					}
-					nw.Defer(func() { n.Close() })
-					return n
-				}
+				run := func(cfg node.Config, at int) *node.Node { return simulated(t, nw, cfg, at) }
 				w := run(node.Config{}, crowd)
 				f := writer(t, w, 1)
 				routing := &records{t: t, gone: crowd, of: map[cid.Cid][]peer.AddrInfo{}}
@@ -97,4 +89,16 @@ func TestCrowdWithoutTheFeed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// simulated runs a node with a public address in a simulated network.
+func simulated(t *testing.T, nw *simtest.Network, cfg node.Config, at int) *node.Node {
+	t.Helper()
+	cfg.Network, cfg.Host = "test", nw.Host(simtest.Public(at), 20)
+	n, err := node.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nw.Defer(func() { n.Close() })
+	return n
 }

@@ -203,7 +203,7 @@ func (a *app) openHere(ctx context.Context, h *control.Home, dir string, o feed.
 			n, ferr := c.Node(ctx)
 			c.Close()
 			if ferr == nil {
-				return nil, hint(reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID), "end it first: kill %d", n.PID)
+				return nil, hint(inUse(err, dir, n), "end it first: kill %d", n.PID)
 			}
 		}
 		if time.Now().After(deadline) {
@@ -215,6 +215,11 @@ func (a *app) openHere(ctx context.Context, h *control.Home, dir string, o feed.
 		case <-time.After(lockRetry):
 		}
 	}
+}
+
+// inUse says which process has the feed in dir.
+func inUse(err error, dir string, n control.NodeInfo) error {
+	return reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID)
 }
 
 // openFailed says what a command could not open; who has it locked is told already.

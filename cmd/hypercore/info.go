@@ -19,7 +19,7 @@ Show what is known about a feed without reading its blocks.
 static, directory}, and from a running node {networked, peers}. length and downloaded
 count blocks; downloaded are those on this machine. Of a copy that is not whole runs has
 the first 64 ranges that are here: [{start, end}], end not included. A feed that is yours
-and takes nothing for now is writable and has readOnlyCause, in words, and readOnlyCode:
+and cannot be appended to is writable and has readOnlyCause, in words, and readOnlyCode:
 behind, other_writer (hypercore recover), frozen (hypercore fork), corrupt (hypercore
 repair), unwritable (its directory cannot be written).`
 

@@ -217,7 +217,7 @@ func (r *running) lockedBy(ctx context.Context, dir string, err error) error {
 	if ferr != nil {
 		return lockedError(dir, err)
 	}
-	err = reword(err, "the feed in %s is in use by hypercore %s (process %d)", dir, n.Role, n.PID)
+	err = inUse(err, dir, n)
 	switch {
 	case r.hold.command != "seed":
 		return hint(err, "end it first: kill %d", n.PID)
