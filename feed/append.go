@@ -59,7 +59,7 @@ func (f *Feed) Append(ctx context.Context, blocks ...[]byte) (first uint64, err 
 		return 0, err
 	}
 	defer f.leave()
-	if f.opts.Durability == AppendDurable && total <= jointBytes && len(blocks) <= jointBlocks {
+	if f.opts.Durability == AppendDurable && f.opts.OnWrite == nil && total <= jointBytes && len(blocks) <= jointBlocks {
 		return f.appendJoint(ctx, blocks, total)
 	}
 	first, next, err := f.append(blocks, total)
@@ -130,7 +130,16 @@ func (f *Feed) append(blocks [][]byte, total uint64) (first uint64, next afterAp
 	if f.failed != nil {
 		return 0, afterAppend{retry: true}, f.failed
 	}
-	if err = f.appendable(len(blocks), total); err == nil && direct {
+	if err = f.appendable(len(blocks), total); err == nil && f.opts.OnWrite != nil {
+		at := f.acc.Len()
+		f.mu.Unlock()
+		err = f.offerAppended(at, blocks)
+		f.mu.Lock()
+		if err == nil {
+			err = f.changeable() // it may have changed meanwhile
+		}
+	}
+	if err == nil && direct {
 		off := f.acc.ByteLen()
 		f.mu.Unlock()
 		if err = f.settle(); err == nil {

@@ -22,6 +22,7 @@ type applyState struct {
 	result   merkle.Result
 	placed   []placed
 	join     []byte
+	refused  uint64 // by OnWrite: the last block
 }
 
 // placed is blocks that were verified, neighbours, and where they belong.
@@ -189,6 +190,9 @@ func (f *Feed) applySome(batch []Proof, h *hashed, at int) (n int, err error) {
 	var fork *ForkError
 	if errors.As(err, &fork) {
 		f.keepFork(fork)
+	}
+	if serr := f.offerPlaced(); serr != nil {
+		n, err = f.before(batch[:n]), serr
 	}
 	if werr := f.writePlaced(); werr != nil {
 		return 0, werr

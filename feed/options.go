@@ -54,6 +54,15 @@ type Options struct {
 	// their files open: this one parks when it is at rest and the room is needed, see
 	// the package comment. Only a feed in a directory parks.
 	Lot *Lot
+	// OnWrite, if not nil, is called with each block before it is stored: one that is
+	// appended, or one that a peer has sent, when it was verified. With an error the
+	// block is not stored: Append has that error and appends none of its blocks, one
+	// that was sent stays missing and is asked for again some seconds later. It is
+	// called with one block at a time, in the order in which they are stored, and nothing
+	// else is stored meanwhile, so it must not take long. It may read the feed, but not
+	// append, clear, sync or close; the block is borrowed. A block may be shown more than
+	// once: a disk may have been full after the first time. (onwrite of npm hypercore)
+	OnWrite func(index uint64, block []byte) error
 	// VerifyReads hashes each block that is read from the disk and compares it
 	// with the tree: bit rot becomes a CorruptError instead of wrong data.
 	VerifyReads bool

@@ -12,10 +12,11 @@ func (f *Feed) reserve(p *Proof) error {
 	data := &f.image.Data
 	end := p.Index + uint64(len(sizes))
 	value := p.Value
+	each := f.opts.OnWrite != nil // which is shown one at a time
 	for i := p.Index; i < end; {
 		skip := data.Get(i)
 		n, size := uint64(0), uint64(0)
-		for ; i+n < end && data.Get(i+n) == skip; n++ {
+		for ; i+n < end && data.Get(i+n) == skip && !(n > 0 && each); n++ {
 			size += sizes[i+n-p.Index]
 		}
 		if skip {

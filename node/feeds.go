@@ -46,8 +46,14 @@ func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po pro
 	return f, nil
 }
 
-// add gives f to the engine unless it has it. That looks at every stream, so the
-// rest of the node does not wait for it.
+// Add gives the node a feed of the caller's, to be replicated as o says: without
+// serving it (NoUpload), say, or without fetching anything (NoDownload). Like one that
+// Share adds, with no options, it is not closed by the node; its owner calls CloseFeed
+// before closing it. A feed that is in the node already is protocol.ErrAdded.
+func (n *Node) Add(f *feed.Feed, o protocol.FeedOptions) error { return n.add(f, false, o) }
+
+// add gives f to the engine. That looks at every stream, so the rest of the node does
+// not wait for it.
 func (n *Node) add(f *feed.Feed, ours bool, o protocol.FeedOptions) error {
 	dk := f.DiscoveryKey()
 	n.adding.Lock()
@@ -61,8 +67,6 @@ func (n *Node) add(f *feed.Feed, ours bool, o protocol.FeedOptions) error {
 	case have == nil:
 	case !have.feed.Readable(): // tidy has not come to it
 		n.takeOut(dk, have)
-	case have.feed == f:
-		return nil
 	default:
 		return fmt.Errorf("node: feed %s is open already: %w", f.Key(), protocol.ErrAdded)
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -62,7 +63,8 @@ func (n *Node) Share(ctx context.Context, f *feed.Feed, o JoinOptions) (*Join, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := n.add(f, false, protocol.FeedOptions{}); err != nil {
+	err := n.add(f, false, protocol.FeedOptions{})
+	if err != nil && !(errors.Is(err, protocol.ErrAdded) && n.Feed(f.Key()) == f) {
 		return nil, err
 	}
 	j, err := n.join(f.DiscoveryKey(), o, true)

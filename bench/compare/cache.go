@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -78,6 +79,22 @@ func memory(name string) int64 {
 	v, _, _ := strings.Cut(firstField("/proc/meminfo", name), " ")
 	n, _ := strconv.ParseInt(v, 10, 64)
 	return n * kib
+}
+
+// keepCached puts a data set, as it is and in the files of a system, back into the page
+// cache, out of which filling that may have driven them.
+func (e *env) keepCached(rw *row, dir string, d dataset) error {
+	if !e.fills(rw) {
+		return nil
+	}
+	paths := []string{d.File}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	return errors.Join(err, warm(paths...))
 }
 
 // warm reads files, so that they are in the page cache: for rows that are about what

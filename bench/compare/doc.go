@@ -32,7 +32,8 @@
 // fastest of the sides need for everything else. On a machine that has been up for a
 // while the page cache is full and its pages go round. So it is filled before each
 // run of the rows that write or read as fast as memory takes it, which the report
-// says; --quick leaves it as it is.
+// says, and then what the run reads is read once, because filling may have driven it
+// out; --quick leaves it as it is.
 //
 // # Parts
 //

@@ -92,6 +92,9 @@ func transfer(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	if err := e.keepCached(rw, source, d); err != nil {
+		return sample{}, err
+	}
 	dest, remove, err := e.scratch(s)
 	if err != nil {
 		return sample{}, err
@@ -181,8 +184,13 @@ func local(ctx context.Context, e *env, rw *row, s *side) (sample, error) {
 		}
 		defer remove()
 		r.Dir = dir
-	} else if r.Dir, err = e.source(ctx, s, r); err != nil {
-		return sample{}, err
+	} else {
+		if r.Dir, err = e.source(ctx, s, r); err == nil {
+			err = e.keepCached(rw, r.Dir, d)
+		}
+		if err != nil {
+			return sample{}, err
+		}
 	}
 	c, err := e.start(ctx, s.system, s.label)
 	if err != nil {

@@ -108,7 +108,7 @@ func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Re
 	} else {
 		a.say("nothing here says that this directory is behind; asking peers for more")
 	}
-	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), known: n.home.Announced(f.DiscoveryKey())}
+	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), terse: true, known: n.home.Announced(f.DiscoveryKey())}
 	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
 	err := cl.fetch(ctx, node.JoinOptions{Lookup: true})
 	switch {

@@ -194,7 +194,7 @@ func (a *app) refetch(ctx context.Context, n *running, f *feed.Feed, ref *contro
 	for _, s := range lost {
 		o.wanted = append(o.wanted, feed.Range{Start: s.Start, End: s.End})
 	}
-	cl := &cloning{a: a, o: o, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now()}
+	cl := &cloning{a: a, o: o, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), terse: true}
 	if err := cl.fetch(ctx, node.JoinOptions{Lookup: true}); err != nil {
 		return 0, err
 	}
