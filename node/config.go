@@ -110,6 +110,8 @@ var (
 	ErrLoopback = errors.New("node: listens on loopback only and sends nothing off this machine")
 	// ErrNotOpen tells that a feed is not open in this node.
 	ErrNotOpen = errors.New("node: feed is not open here")
+	// ErrNoStream tells that no replication stream with a peer is open.
+	ErrNoStream = errors.New("node: no stream with the peer")
 	// ErrIdentity tells that the stored identity cannot be read.
 	ErrIdentity = errors.New("node: identity not usable")
 )
