@@ -143,6 +143,11 @@
 // ends everything the feed started and lets everyone who waits go with ErrClosed;
 // it may be called twice. An idle feed has no goroutine.
 //
+// Waits end as well when nothing comes to the feed any more: it is frozen, damaged, or a
+// write has failed for good. Whoever waits for what is not here is told why, see
+// [Feed.Get]; what is here goes on being read. What is tried again, as on a full disk, is
+// waited for.
+//
 // The engine that fetches and serves implements [Replicator] and is attached to
 // the feed; [Feed.Demand] tells it what is wanted.
 package feed

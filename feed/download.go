@@ -27,7 +27,8 @@ type Progress struct {
 // Download fetches a range, in the order the engine finds best unless r.Linear.
 // It goes on until all blocks are here, Cancel, or Close; a range without end
 // until Cancel or Close. Wait tells of a range that is out of bounds: of a static feed
-// also of one that ends beyond its length, as soon as that is known.
+// also of one that ends beyond its length, as soon as that is known. When the feed takes
+// nothing more the download ends with the error that Get has.
 func (f *Feed) Download(r Range) *Download {
 	d := &Download{f: f, r: r, done: make(chan struct{})}
 	f.mu.Lock()
@@ -38,8 +39,10 @@ func (f *Feed) Download(r Range) *Download {
 		d.end(fmt.Errorf("%w: blocks %d to %d", ErrOutOfBounds, r.Start, r.End))
 	case d.complete():
 		d.end(nil)
-	case r.End != 0 && f.neverHere(r.End-1) != nil:
-		d.end(f.neverHere(r.End - 1))
+	case d.hopeless() != nil:
+		d.end(d.hopeless())
+	case r.End == 0 && f.onlyRead():
+		d.end(nil) // all that there is
 	default:
 		f.downloads = append(f.downloads, d)
 		f.demandChanged()
@@ -53,6 +56,18 @@ func (f *Feed) Download(r Range) *Download {
 // held.
 func (d *Download) complete() bool {
 	return d.r.End != 0 && d.f.image.Data.RunEnd(d.r.Start, d.r.End) >= d.r.End
+}
+
+// hopeless returns why the range will never be here, nil if it may. mu held.
+func (d *Download) hopeless() error {
+	f := d.f
+	if d.r.End != 0 {
+		return f.neverHere(d.r.End - 1)
+	}
+	if n := f.acc.Len(); f.onlyRead() && n > 0 && f.image.Data.RunEnd(d.r.Start, n) >= n {
+		return nil
+	}
+	return f.stopped()
 }
 
 // end ends the download. mu held.
@@ -94,8 +109,8 @@ func (f *Feed) progressed() {
 // Wait returns nil when the download is complete: all blocks of the range are
 // here; of a range without end, all up to the greatest length that is known here
 // or was announced by a peer, if it is not 0 (the download goes on, for what comes
-// later). It fails with ErrCanceled after Cancel, with ErrClosed, or with the
-// context's error.
+// later). It fails with ErrCanceled after Cancel, with ErrClosed, with why nothing comes
+// any more, or with the context's error.
 func (d *Download) Wait(ctx context.Context) error {
 	select {
 	case <-d.done:

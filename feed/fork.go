@@ -118,6 +118,7 @@ func (f *Feed) forked(p *Proof, res *merkle.Result, known bool) error {
 	if err != nil {
 		f.damage = err
 		f.emit(Failed{Err: err, Final: true})
+		f.finish()
 		return err
 	}
 	get := f.given(p, res)
@@ -182,8 +183,8 @@ func (f *Feed) freeze(p *Proof, ours, theirs ForkSide) error {
 		return &ProofError{Index: p.Index, Reason: "it contradicts what is here", Err: err}
 	}
 	f.frozen = e
-	f.demandChanged()
 	f.emit(Forked{Evidence: e.Evidence})
+	f.finish()
 	return e
 }
 

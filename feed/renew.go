@@ -33,6 +33,9 @@ func (f *Feed) renew() error {
 	old, from := f.image, f.acc.Len()
 	f.become(g)
 	f.tell(&old.Data, from)
+	if f.stopped() != nil {
+		f.finish()
+	}
 	if f.eager || f.durable < f.acc.Len() {
 		f.kick() // as after Open
 	}

@@ -60,7 +60,7 @@ func (f *Feed) findIn(n, size, offset uint64) (index, rel uint64, ok bool) {
 // Seek returns the block that holds byte offset of the feed, and where in the
 // block it is. Empty blocks are skipped, but offset 0 is block 0. Of a feed that
 // is not all here, peers are asked for the nodes on the way. It fails with
-// ErrOutOfBounds if the feed has not as many bytes.
+// ErrOutOfBounds if the feed has not as many bytes, and like Get if it takes nothing more.
 func (f *Feed) Seek(ctx context.Context, offset uint64) (index, rel uint64, err error) {
 	for {
 		known := f.knownLen()
@@ -112,6 +112,9 @@ func (f *Feed) seekHere(offset, known uint64) (index, rel uint64, w *seekWait, e
 	}
 	if f.beyond(offset) && (f.writable() || known <= f.acc.Len() && f.acc.Len() > 0 || f.final()) {
 		return 0, 0, nil, fmt.Errorf("%w: byte %d of %d", ErrOutOfBounds, offset, f.acc.ByteLen())
+	}
+	if err := f.stopped(); err != nil {
+		return 0, 0, nil, err
 	}
 	w = &seekWait{offset: offset, found: make(chan struct{})}
 	w.block = f.decider(offset)

@@ -41,8 +41,9 @@ type ReadOptions struct {
 	Tail bool
 	// Snapshot takes the end of the feed once, when the iteration begins.
 	Snapshot bool
-	// Live does not stop at the end of the feed but waits for more. Only End or
-	// the context ends it; of a static feed there is no more: ErrOutOfBounds.
+	// Live does not stop at the end of the feed but waits for more. Only End, the
+	// context or an error ends it: of a static feed there is no more (ErrOutOfBounds),
+	// nor does more come to one that is frozen (ErrFork), see [Feed.Get].
 	Live bool
 	// Reverse reads backwards, from End (0: the end of the feed as it is when the
 	// iteration begins) down to Start. Tail and Live mean nothing then.
@@ -54,7 +55,9 @@ type ReadOptions struct {
 // from the disk many at a time, so that what is kept of one block may keep the
 // memory of its neighbours, 256 KiB. The iteration ends after the last block, or
 // with one error: the context's, ErrClosed, ErrOutOfBounds for an End before
-// Start or for what is beyond the end of a static feed, or of reading. Each use of the result begins anew.
+// Start or for what is beyond the end of a static feed, that of Get for a block that is
+// not here when the feed takes nothing more, or of reading. Each use of the result begins
+// anew.
 //
 // The end is that of the feed as it is known here. To a reader that has reached nobody
 // yet the feed is empty, and one that was away has its old end: Update(ctx, 1) waits for

@@ -87,6 +87,9 @@ func (f *Feed) fail(err error, retry bool) error {
 	}
 	if f.failed == nil || f.retry { // else the first failure is the one that counts
 		f.failed, f.retry, f.failedAt = err, retry, time.Now()
+		if !retry {
+			f.finish()
+		}
 	}
 	f.release(err)
 	f.mu.Unlock()

@@ -38,6 +38,7 @@ func (f *Feed) unsound(list []merkle.Node) error {
 		if f.damage == nil {
 			f.damage = err
 			f.emit(Failed{Err: err, Final: true})
+			f.finish()
 		}
 		return err
 	}

@@ -121,44 +121,84 @@ func (f *Feed) waitBlock(ctx context.Context, i uint64) error {
 	}
 }
 
-// neverHere returns an error if block i cannot come. mu held.
+// neverHere returns an error if block i, which is not here, cannot come. mu held.
 func (f *Feed) neverHere(i uint64) error {
+	if err := f.outOfBounds(i); err != nil {
+		return err
+	}
+	return f.stopped()
+}
+
+// outOfBounds returns an error if there is no block i, nor will there be. mu held.
+func (f *Feed) outOfBounds(i uint64) error {
 	if i >= MaxLength || i >= f.acc.Len() && f.final() {
 		return fmt.Errorf("%w: block %d of %d", ErrOutOfBounds, i, f.acc.Len())
 	}
 	return nil
 }
 
+// errOnlyRead is why nothing comes to a feed that was opened to be read only.
+var errOnlyRead = fmt.Errorf("%w, and nothing comes: the feed was opened to be read only", ErrNotLocal)
+
+// stopped returns why nothing will come any more: what changeable returns, if that is
+// for good. A disk that is full may have room again, and while a feed is parked other
+// programs may write it, also one that is only read. mu held.
+func (f *Feed) stopped() error {
+	switch {
+	case f.frozen != nil:
+		return f.frozen.again()
+	case f.failed != nil && !f.retry:
+		return f.failed
+	case f.damage != nil:
+		return f.damage
+	case f.onlyRead():
+		return errOnlyRead
+	}
+	return nil
+}
+
+// onlyRead reports whether nobody changes the feed while it is open. mu held.
+func (f *Feed) onlyRead() bool { return f.opts.ReadOnly && f.lot == nil }
+
 // final reports whether the feed is static and its length is known: the tree hash is
 // the key, of an empty one as well. mu held.
 func (f *Feed) final() bool { return Key(f.treeHash()) == f.key }
 
-// ended is final for those who do not hold mu.
+// ended reports whether the length is the last one.
 func (f *Feed) ended() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.final()
+	return f.final() || f.onlyRead()
 }
 
-// finish lets everyone go who waits for what is beyond the end of a static feed: it
-// was finalized, or its length is known now. mu held.
+// finish lets everyone go who waits for what cannot come: it is beyond the end of a
+// static feed, which was finalized or whose length is known now, or the feed has
+// stopped. mu held; dispatch tells.
 func (f *Feed) finish() {
+	stopped := f.stopped() != nil
 	n := f.acc.Len()
 	for w := f.wants.first; w != nil; w = w.next {
-		if w.index >= n {
+		if stopped || w.index >= n {
 			f.wants.remove(w)
 			close(w.here)
 		}
 	}
 	f.lengths = slices.DeleteFunc(f.lengths, func(w lengthWait) bool {
-		if w.length > n {
+		if stopped || w.length > n {
 			close(w.here)
+			return true
 		}
-		return w.length > n
+		return false
 	})
+	if stopped {
+		for _, w := range f.seeks {
+			close(w.found)
+		}
+		f.seeks = nil
+	}
 	for _, d := range slices.Clone(f.downloads) {
-		if d.r.End > n {
-			d.end(f.neverHere(d.r.End - 1))
+		if stopped || d.r.End > n {
+			d.end(d.hopeless())
 		}
 	}
 	f.demandChanged()
@@ -170,6 +210,13 @@ func (f *Feed) finish() {
 // with the context's error, ErrClosed, or ErrOutOfBounds beyond the end of a
 // static feed. A block was verified when it came; what is read from the disk is
 // compared with the tree only with Options.VerifyReads.
+//
+// Of a block that is not here it fails as soon as nothing comes to the feed any more,
+// with the error that Stats.Err has: ErrFork, damage (ErrCorrupt, ErrUnsound), or what
+// an event Failed that is Final has told; or with ErrNotLocal if the feed was opened
+// with Options.ReadOnly and no Lot. A block of one's own that was cleared is waited for
+// like any other: whether somebody fetches it is for who attaches the Replicator to know,
+// and Local does not wait.
 func (f *Feed) Get(ctx context.Context, i uint64) ([]byte, error) {
 	for {
 		b, err := f.Local(i)
@@ -188,8 +235,8 @@ func (f *Feed) Get(ctx context.Context, i uint64) ([]byte, error) {
 // maxRange bounds the blocks GetRange asks for and keeps at once.
 const maxRange = 1 << 20
 
-// GetRange returns blocks start to end-1; it waits until all are here. At most
-// 1,048,576 blocks can be asked for at once; Blocks has no such limit.
+// GetRange returns blocks start to end-1; it waits until all are here, and fails as
+// Get does. At most 1,048,576 blocks can be asked for at once; Blocks has no such limit.
 func (f *Feed) GetRange(ctx context.Context, start, end uint64) ([][]byte, error) {
 	if end < start || end-start > maxRange {
 		return nil, fmt.Errorf("%w: blocks %d to %d", ErrOutOfBounds, start, end)
@@ -197,7 +244,7 @@ func (f *Feed) GetRange(ctx context.Context, start, end uint64) ([][]byte, error
 	f.mu.Lock()
 	err := f.usable()
 	if err == nil && start < end {
-		err = f.neverHere(end - 1)
+		err = f.outOfBounds(end - 1)
 	}
 	f.mu.Unlock()
 	if err != nil || start == end {
@@ -255,19 +302,12 @@ func (f *Feed) lengthened() {
 
 // Update waits until the feed has at least minLen blocks, 0 meaning one more than
 // now. Peers are asked for proof of a greater length, not for the blocks. It fails
-// with ErrOutOfBounds beyond the end of a static feed.
+// with ErrOutOfBounds beyond the end of a static feed, and like Get when the feed
+// takes nothing more.
 func (f *Feed) Update(ctx context.Context, minLen uint64) error {
 	f.mu.Lock()
 	if minLen == 0 {
 		minLen = f.acc.Len() + 1
-	}
-	if err := f.usable(); err != nil || f.acc.Len() >= minLen {
-		f.mu.Unlock()
-		return err
-	}
-	if err := f.neverHere(minLen - 1); err != nil {
-		f.mu.Unlock()
-		return err
 	}
 	f.mu.Unlock()
 	return f.waitLength(ctx, minLen, false)
@@ -278,6 +318,10 @@ func (f *Feed) Update(ctx context.Context, minLen uint64) error {
 func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
 	f.mu.Lock()
 	if err := f.usable(); err != nil || f.acc.Len() >= n {
+		f.mu.Unlock()
+		return err
+	}
+	if err := f.neverLong(n, claimed); err != nil {
 		f.mu.Unlock()
 		return err
 	}
@@ -300,10 +344,10 @@ func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
 		case <-w.here:
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			if f.acc.Len() >= n || claimed {
+			if f.acc.Len() >= n {
 				return nil
 			}
-			return f.neverHere(n - 1)
+			return f.neverLong(n, claimed)
 		case <-news:
 		case <-f.done:
 			return ErrClosed
@@ -319,10 +363,20 @@ func (f *Feed) waitLength(ctx context.Context, n uint64, claimed bool) error {
 	return err
 }
 
+// neverLong returns an error if the feed cannot have n blocks; what peers have claimed
+// beyond the end of a static feed is none. mu held.
+func (f *Feed) neverLong(n uint64, claimed bool) error {
+	if claimed && f.final() {
+		return nil
+	}
+	return f.neverHere(n - 1)
+}
+
 // Head returns the last block. A reader first waits for the length that peers are
 // known to have, as long as that is believed, and for a first block if there is
-// none yet. It fails with ErrOutOfBounds if the feed is empty and is the writer's, or
-// static.
+// none yet. It fails with ErrOutOfBounds if the feed is empty and is the writer's,
+// static, or opened to be read only; and like Get if it takes nothing more and peers
+// have more.
 func (f *Feed) Head(ctx context.Context) ([]byte, error) {
 	if err := f.usableNow(); err != nil {
 		return nil, err
