@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/store"
@@ -440,5 +441,63 @@ func TestOldTreeLosesNothing(t *testing.T) {
 	}
 	if _, err := f.Append(t.Context(), []byte("x")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLeafGone: of a block that is marked as here and whose leaf is not, all calls say that
+// the feed is damaged, and wait for nobody. It can be given up, and had again.
+func TestLeafGone(t *testing.T) {
+	ctx := context.Background()
+	st := store.Memory()
+	f := open(t, st, feed.Options{SecretKey: keyFromSeed(1)})
+	for i := range 10 { // each of another size, or its neighbours would tell
+		if _, err := f.Append(ctx, bytes.Repeat([]byte{byte(i)}, i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proof, err := f.Proof(ctx, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, f)
+	const leaf = 2 * 5
+	bits := file(t, st, "bitfield")
+	bits[32+1024+leaf/8] &^= 0x80 >> (leaf % 8)
+	put(t, st, "bitfield", bits)
+	f = open(t, st, feed.Options{})
+	for name, call := range map[string]func() error{
+		"Local":    func() error { _, err := f.Local(5); return err },
+		"Get":      func() error { _, err := f.Get(ctx, 5); return err },
+		"GetRange": func() error { _, err := f.GetRange(ctx, 4, 8); return err },
+		"ReadRun":  func() error { _, _, err := f.ReadRun(nil, 4, 8, 100, nil); return err },
+		"Blocks": func() error {
+			for _, err := range f.Blocks(ctx, feed.ReadOptions{}) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		done := make(chan error, 1)
+		go func() { done <- call() }()
+		select {
+		case err := <-done:
+			if !errors.Is(err, feed.ErrCorrupt) || errors.Is(err, feed.ErrNotLocal) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(10 * time.Second):
+			f.Close()
+			t.Fatalf("%s does not return", name)
+		}
+	}
+	if lost, err := f.Recheck(ctx, 0, 10); lost != 1 || err != nil || f.Has(5) {
+		t.Errorf("Recheck: %d, %v", lost, err)
+	}
+	if err := f.Put(ctx, proof); err != nil {
+		t.Error(err)
+	}
+	if b, err := f.Get(ctx, 5); err != nil || len(b) != 6 {
+		t.Errorf("afterwards: %q, %v", b, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/go-hypercore/hypercore/feed/bitfield"
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
 
@@ -110,14 +111,14 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 	}
 	off, err := f.offset(start)
 	if err != nil {
-		return e, err
+		return e, f.unplaced(start, err)
 	}
 	e.off = off
 	i := start
 	for ; i < end; i++ {
 		size, err := f.sizeOf(i)
 		if err != nil {
-			return e, err
+			return e, f.unplaced(i, err)
 		}
 		if e.total+size > maxBytes && i > start {
 			break
@@ -132,6 +133,17 @@ func (f *Feed) extent(start, end, maxBytes uint64, sizes []uint64) (extent, erro
 	f.memo = memo{i, e.off + e.total, true}
 	f.learn(start, e.off)
 	return e, nil
+}
+
+// unplaced is the error for a block that is marked as here and of which a node is
+// missing: a damaged bitfield, not a block that may come, for which others would wait.
+// mu held.
+func (f *Feed) unplaced(i uint64, err error) error {
+	if !isNotLocal(err) {
+		return err
+	}
+	page := int64(i / bitfield.PageBlocks * uint64(f.image.PageSize()))
+	return f.corrupt(bitfieldName, headerSize+page, "block %d is marked as here (%v)", i, err)
 }
 
 // maxStored is the size of the largest block that is read: more than npm hypercore can
