@@ -9,13 +9,19 @@ import (
 // the time others wait for the lock.
 const clearRuns = 1024
 
+// holeBorder is what a hole is extended to, as far as nobody needs what lies there: file
+// systems give back whole units, of 4 KiB in most cases and of 64 KiB in some, and of
+// small blocks that are cleared one by one none fills a unit.
+const holeBorder = 64 << 10
+
 // hole is a piece of the data file that nobody needs.
-type hole struct{ off, size uint64 }
+type hole struct{ off, end uint64 }
 
 // Clear gives up blocks start to end-1: they are not here any more, their disk
 // space is given back where the file system can, and peers are told. The tree
 // stays, so they can be proven, and downloaded again. Blocks in the range that are
-// not here are skipped.
+// not here are skipped. With the space goes that of neighbours that are not here, up to
+// a border of 64 KiB, so that clearing one small block after the other gives all back.
 //
 // The bits are on the disk before the space is given back: a crash never leaves a
 // block that is promised and gone. ctx is looked at between pieces of at most 1024
@@ -74,7 +80,7 @@ func (f *Feed) clearSome(ctx context.Context, start, end uint64) (next uint64, e
 		return 0, err
 	}
 	for _, h := range holes {
-		if err := f.files.data.Punch(int64(h.off), int64(h.size)); err != nil && ferr == nil {
+		if err := f.files.data.Punch(int64(h.off), int64(h.end-h.off)); err != nil && ferr == nil {
 			ferr = f.fileError("free a part of", dataName, err)
 		}
 	}
@@ -102,11 +108,41 @@ func (f *Feed) forget(start, end uint64) (holes []hole, next uint64, err error) 
 		f.hidden.forget(from, start)
 		f.note(note{kind: noteCleared, start: from, end: start})
 		f.emit(Cleared{from, start})
-		if n := len(holes); n > 0 && holes[n-1].off+holes[n-1].size == off {
-			holes[n-1].size += size
+		h := f.widen(hole{off, off + size}, from, start)
+		if n := len(holes); n > 0 && holes[n-1].end >= h.off {
+			holes[n-1].end = max(holes[n-1].end, h.end)
 		} else {
-			holes = append(holes, hole{off, size})
+			holes = append(holes, h)
 		}
 	}
 	return holes, start, nil
+}
+
+// widen extends the hole of blocks start to end-1 to borders on both sides, or to the
+// next block there that is here. Only the places of those are asked for: it is where they
+// are read. What is here, pending or in the file, has its bit; nothing else is written
+// before the hole is made, for who writes has wmu. mu and wmu held.
+func (f *Feed) widen(h hole, start, end uint64) hole {
+	if border := h.off - h.off%holeBorder; border < h.off {
+		before := uint64(0) // where the last block before it ends
+		if i, ok := f.image.Data.PrevSet(start); ok {
+			off, err := f.offset(i)
+			size, serr := f.sizeOf(i)
+			if before = off + size; err != nil || serr != nil {
+				before = h.off // the damage is told to who reads it
+			}
+		}
+		h.off = min(h.off, max(border, before))
+	}
+	if border := (h.end + holeBorder - 1) / holeBorder * holeBorder; border > h.end {
+		after := max(h.end, f.acc.ByteLen())
+		if i, ok := f.image.Data.NextSet(end); ok {
+			off, err := f.offset(i)
+			if after = off; err != nil {
+				after = h.end
+			}
+		}
+		h.end = max(h.end, min(border, after))
+	}
+	return h
 }

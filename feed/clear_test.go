@@ -1,8 +1,11 @@
 package feed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -89,5 +92,96 @@ func TestCloseWhileClearing(t *testing.T) {
 	}
 	if punched(disk) == 0 {
 		t.Error("nothing was given back")
+	}
+}
+
+// TestClearOneByOne: small blocks that are cleared one by one give back whole units of the
+// disk, in whatever order.
+func TestClearOneByOne(t *testing.T) {
+	const n, unit = 1000, 4096
+	forth := make([]uint64, n)
+	for i := range forth {
+		forth[i] = uint64(i)
+	}
+	back := slices.Clone(forth)
+	slices.Reverse(back)
+	mixed := slices.Clone(forth)
+	rand.New(rand.NewPCG(1, 1)).Shuffle(n, func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	for name, order := range map[string][]uint64{"forth": forth, "back": back, "mixed": mixed} {
+		disk := storetest.NewFaulty(store.Memory())
+		f := open(t, disk, feed.Options{Durability: feed.NoSync})
+		for i := range uint64(n) {
+			if _, err := f.Append(t.Context(), sized(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		size := int64(f.ByteLen())
+		for k, i := range order {
+			if err := f.Clear(t.Context(), i, i+1); err != nil {
+				t.Fatal(err)
+			}
+			for _, j := range order[k+1 : min(k+4, n)] {
+				if b, err := f.Local(j); err != nil || !bytes.Equal(b, sized(j)) {
+					t.Fatalf("%s: block %d after block %d was cleared: %d bytes, %v", name, j, i, len(b), err)
+				}
+			}
+		}
+		given := make([]bool, size/unit) // back
+		for _, o := range disk.Ops() {
+			if o.Kind == storetest.Punch {
+				for u := (o.Off + unit - 1) / unit; u < (o.Off+o.Size)/unit && u < int64(len(given)); u++ {
+					given[u] = true
+				}
+			}
+		}
+		if i := slices.Index(given, false); i >= 0 {
+			t.Errorf("%s: unit %d of %d was not given back", name, i, len(given))
+		}
+		shut(t, f)
+	}
+}
+
+// sized is block i of a feed whose blocks have different sizes, some none.
+func sized(i uint64) []byte {
+	return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, int(i*7%13*i%301))
+}
+
+// TestClearLeavesNeighbours: what is cleared and comes back, in any order, beside what is
+// pending and what was just appended, takes nothing with it.
+func TestClearLeavesNeighbours(t *testing.T) {
+	ctx := t.Context()
+	r := rand.New(rand.NewPCG(2, 2))
+	w := open(t, store.Memory(), feed.Options{Durability: feed.NoSync})
+	f := open(t, store.Memory(), feed.Options{Key: w.Key(), Durability: feed.NoSync})
+	for range testRounds(200) {
+		for range 1 + r.IntN(8) {
+			if _, err := w.Append(ctx, sized(w.Len())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Sync(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for range r.IntN(12) {
+			if i := uint64(r.IntN(int(w.Len()))); !f.Has(i) {
+				transfer(t, w, f, i)
+			}
+			for _, i := range f.Demand().Links {
+				if err := f.Put(ctx, hashProof(t, w, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if f.Len() > 0 {
+			start := uint64(r.IntN(int(f.Len())))
+			if err := f.Clear(ctx, start, start+1+uint64(r.IntN(10))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := f.NextLocal(0); i < f.Len(); i = f.NextLocal(i + 1) {
+			if b, err := f.Local(i); err != nil || !bytes.Equal(b, sized(i)) {
+				t.Fatalf("block %d of %d: %d bytes, %v", i, f.Len(), len(b), err)
+			}
+		}
 	}
 }

@@ -119,6 +119,16 @@ func TestRandom(t *testing.T) {
 				if got != want || ok != wantOK {
 					t.Fatalf("seed %d op %d: NextSet(%d) = %d, %v, want %d, %v", seed, op, i, got, ok, want, wantOK)
 				}
+				got, ok = b.PrevSet(i)
+				want, wantOK = 0, false
+				for j := range m {
+					if j < i && (!wantOK || j > want) {
+						want, wantOK = j, true
+					}
+				}
+				if got != want || ok != wantOK {
+					t.Fatalf("seed %d op %d: PrevSet(%d) = %d, %v, want %d, %v", seed, op, i, got, ok, want, wantOK)
+				}
 			case 5:
 				want := i
 				for m[want] {

@@ -195,6 +195,46 @@ func nextSet(n *node, level int, from uint64) (uint64, bool) {
 	return 0, false
 }
 
+// PrevSet returns the last set bit before end.
+func (b *Bits) PrevSet(end uint64) (uint64, bool) {
+	if b.level == 0 {
+		return 0, false
+	}
+	return prevSet(b.root, b.level, min(end, 1<<span(b.level)))
+}
+
+func prevSet(n *node, level int, end uint64) (uint64, bool) {
+	if n == nil || end == 0 {
+		return 0, false
+	}
+	if n == fullNodes[level] {
+		return end - 1, true
+	}
+	sub := span(level - 1)
+	for k := int((end - 1) >> sub); k >= 0; k-- {
+		base := uint64(k) << sub
+		hi := min(end-base, 1<<sub)
+		if level > 1 {
+			if i, ok := prevSet(n.nodes[k], level-1, hi); ok {
+				return base + i, true
+			}
+			continue
+		}
+		p := n.page(k)
+		if p == nil {
+			continue
+		}
+		m := ^uint64(0) << (-hi & 63)
+		for w := int((hi - 1) >> 6); w >= 0; w-- {
+			if x := p[w] & m; x != 0 {
+				return base + uint64(w)*64 + 63 - uint64(bits.TrailingZeros64(x)), true
+			}
+			m = ^uint64(0)
+		}
+	}
+	return 0, false
+}
+
 // NextClear returns the first clear bit at from or after it.
 func (b *Bits) NextClear(from uint64) uint64 { return b.RunEnd(from, ^uint64(0)) }
 

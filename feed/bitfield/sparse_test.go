@@ -35,6 +35,9 @@ func TestHuge(t *testing.T) {
 	if i, ok := b.NextSet(10); !ok || i != n-10 {
 		t.Errorf("NextSet = %d, %v", i, ok)
 	}
+	if i, ok := b.PrevSet(n - 10); !ok || i != 9 {
+		t.Errorf("PrevSet = %d, %v", i, ok)
+	}
 	if got := b.Len(); got != n {
 		t.Errorf("Len = %d", got)
 	}
@@ -66,6 +69,9 @@ func TestLimits(t *testing.T) {
 	}
 	if _, ok := b.NextSet(bitfield.Limit); ok {
 		t.Error("NextSet behind the limit")
+	}
+	if i, ok := b.PrevSet(1<<64 - 1); !ok || i != bitfield.Limit-1 {
+		t.Errorf("PrevSet = %d, %v", i, ok)
 	}
 	if got := b.SetRange(0, bitfield.Limit, false); got != bitfield.Limit || b.Len() != 0 {
 		t.Errorf("none: %d", got)
