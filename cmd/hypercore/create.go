@@ -58,7 +58,7 @@ func newCreate(a *app) *cobra.Command {
 			if err := ownDirectory(ref.Dir); err != nil {
 				return err
 			}
-			id, err := h.Identity()
+			id, err := h.Guard().Identity()
 			if err != nil {
 				return err
 			}

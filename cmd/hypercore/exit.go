@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/guard"
 )
 
 // Exit codes. They are a promise to scripts: a code keeps its meaning.
@@ -154,7 +155,7 @@ func message(err error) string { return plainText(err.Error()) }
 
 // plainText is the text of an error as a user reads it, see message.
 func plainText(s string) string {
-	for _, p := range []string{"feed: ", "store: ", "control: ", "node: ", "discovery: "} {
+	for _, p := range []string{"feed: ", "store: ", "control: ", "node: ", "guard: ", "discovery: "} {
 		s = strings.TrimPrefix(s, p)
 	}
 	s = strings.TrimSuffix(s, ": "+feed.ErrOutOfBounds.Error())
@@ -203,7 +204,7 @@ func (a *app) hintFor(err error, arg string) string {
 		return "a create that was ended in the middle leaves such a directory; " + a.command("create", arg) + " makes the feed there, or remove the directory"
 	case errors.As(err, &ce):
 		return "nothing was changed; keep a copy of the directory before you try anything; " + a.command("verify", arg) + " says what is wrong, " + a.command("repair", arg) + " rebuilds"
-	case errors.Is(err, control.ErrIdentity):
+	case errors.Is(err, guard.ErrIdentity):
 		return "restore it from a backup, or remove it: a new one is made, and feeds that were written from this home before ask for hypercore recover"
 	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
 		return a.command("recover", arg) + " asks peers for the newest blocks, fetches them and then allows appending here"

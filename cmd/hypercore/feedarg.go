@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/guard"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -245,13 +246,13 @@ func (a *app) local(h *control.Home, f *feed.Feed, dir, command string) control.
 	hold := newHolder(command)
 	of := control.OpenFeed{Feed: f, Dir: control.Canonical(dir)}
 	hold.add(of)
-	kept := newAnnouncedKeeper(h)
-	kept.add(f)
+	kept := guard.NewKeeper(h.Guard())
+	kept.Keep(f)
 	later := time.AfterFunc(serveAfter, func() { hold.serve(h) })
 	return control.NewLocal(of, func() error {
 		later.Stop()
 		err := hold.Close()
-		kept.close()
+		kept.Close()
 		return errors.Join(err, f.Close())
 	})
 }

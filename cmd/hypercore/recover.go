@@ -108,7 +108,7 @@ func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Re
 	} else {
 		a.say("nothing here says that this directory is behind; asking peers for more")
 	}
-	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), terse: true, known: n.home.Announced(f.DiscoveryKey())}
+	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), terse: true, known: n.home.Guard().Announced(f.DiscoveryKey())}
 	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
 	err := cl.fetch(ctx, node.JoinOptions{Lookup: true})
 	switch {
@@ -140,7 +140,7 @@ func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *
 		return err
 	}
 	before := f.Stats().Announced
-	if known := h.Announced(f.DiscoveryKey()); known > before {
+	if known := h.Guard().Announced(f.DiscoveryKey()); known > before {
 		before = known
 	}
 	if err := f.TakeOver(ctx, force); err != nil {
@@ -150,7 +150,7 @@ func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *
 		return err
 	}
 	s := f.Stats()
-	if err := h.SetAnnounced(f.DiscoveryKey(), s.Length); err != nil {
+	if err := h.Guard().SetAnnounced(f.DiscoveryKey(), s.Length); err != nil {
 		return err
 	}
 	if a.json {

@@ -19,6 +19,7 @@ import (
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/node/control"
 	"github.com/go-hypercore/hypercore/node/diagnosis"
+	"github.com/go-hypercore/hypercore/node/guard"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -30,7 +31,7 @@ type running struct {
 	home  *control.Home
 	slot  *control.Slot
 	hold  *holder
-	kept  *announcedKeeper
+	kept  *guard.Keeper
 	flags *netFlags
 
 	mu     sync.Mutex                // guards wanted
@@ -61,7 +62,7 @@ func (a *app) startNode(ctx context.Context, role, command string, cfg node.Conf
 	if st := n.Status(); st.Network != discovery.NetworkAmino && st.Network != discovery.NetworkNone && len(cfg.Bootstrap)+len(cfg.Peers) == 0 && !cfg.Server {
 		a.say("note: without --bootstrap, %s", entered(n, st))
 	}
-	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), kept: newAnnouncedKeeper(h), flags: flags}
+	r := &running{Node: n, a: a, home: h, slot: slot, hold: newHolder(command), kept: guard.NewKeeper(h.Guard()), flags: flags}
 	if err := r.hold.serveNode(slot, r); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -156,7 +157,7 @@ func (r *running) addrs() []string {
 // Close ends the node and gives its slot back.
 func (r *running) Close() error {
 	err := r.hold.Close()
-	r.kept.close()
+	r.kept.Close()
 	return errors.Join(err, r.Node.Close(), r.slot.Close())
 }
 
@@ -187,7 +188,7 @@ func (r *running) openBy(ctx context.Context, dir string, o feed.Options, by fun
 		}
 		if err == nil {
 			if r.hold.command != "recover" {
-				r.kept.add(f)
+				r.kept.Keep(f)
 			}
 			r.hold.add(control.OpenFeed{Feed: f, Dir: control.Canonical(dir), Networked: true, Peers: func() []control.PeerInfo { return r.peerInfos(f) }})
 			return f, nil

@@ -140,13 +140,13 @@ func FuzzHome(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if id, err := h.Identity(); err == nil && (id == "" || len(id) > feed.MaxIdentity) {
+		if id, err := h.Guard().Identity(); err == nil && (id == "" || len(id) > feed.MaxIdentity) {
 			t.Fatalf("identity %q", id)
 		}
-		if n := h.Announced(dk); n >= 1<<53 {
+		if n := h.Guard().Announced(dk); n >= 1<<53 {
 			t.Fatal(n)
 		}
-		if err := h.SetAnnounced(dk, 5); err != nil || h.Announced(dk) != 5 {
+		if err := h.Guard().SetAnnounced(dk, 5); err != nil || h.Guard().Announced(dk) != 5 {
 			t.Fatal(err)
 		}
 		if s, err := h.Claim("node"); err == nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/go-hypercore/hypercore/node/guard"
 )
 
 // HomeEnv names the environment variable that chooses the home.
@@ -17,9 +19,8 @@ const HomeEnv = "HYPERCORE_HOME"
 //	HOME/nodes/N/       slot N: the state of one node (see Slot)
 //	HOME/visits/N/      slots of nodes that end with their command
 //	HOME/commands/N/    slots of commands that hold a feed
-//	HOME/identity       the name of this home as a writer (see Identity)
 //	HOME/peers.json      rules about peers, for all nodes (see PeerRule); peers.lock while they change
-//	HOME/announced/DISCOVERY  how long a feed of one's own was announced (see SetAnnounced)
+//	HOME/identity, HOME/announced/  who writes feeds here, and how long they were announced (see Guard)
 //
 // It is safe for concurrent use, also by several processes.
 type Home struct {
@@ -74,6 +75,9 @@ func DefaultHome() (string, error) {
 
 // Dir is the absolute path of the home.
 func (h *Home) Dir() string { return h.dir }
+
+// Guard are the home's records of the feeds that are written from it.
+func (h *Home) Guard() guard.Records { return guard.At(h.dir) }
 
 // FeedDir is where the feed with this name, or with this key in hex, lives.
 func (h *Home) FeedDir(name string) string { return filepath.Join(h.dir, "feeds", name) }

@@ -1,4 +1,4 @@
-package control
+package guard
 
 import (
 	"crypto/rand"
@@ -14,16 +14,17 @@ import (
 )
 
 // The file identity has two lines: the name of the home as a writer, and which file it
-// was made as. A home that is restored from a backup, or copied to another machine, has
+// was made as. (A home is a directory with records: that of the command, or of a node.) A
+// home that is restored from a backup, or copied to another machine, has
 // both names and announced lengths of another time or place, so nothing in it tells that
 // it is behind; but its files are not the ones that were made then. Such a home gets a
-// new name, and feeds that the old one has written ask for recover. A home that is moved
+// new name, and feeds that the old one has written are to be taken over. A home that is moved
 // within its file system keeps its files. (Snapshots of whole disks are not noticed.)
 
 // ErrIdentity says that a home has an identity that cannot be used. None is made in
 // its place: what was written from here would be taken for another home's, or the
 // other way round.
-var ErrIdentity = errors.New("control: the identity of the home cannot be used")
+var ErrIdentity = errors.New("guard: the identity of the home cannot be used")
 
 // birth tells files apart: one that is copied has both otherwise. Zero: not known.
 type birth struct {
@@ -41,11 +42,11 @@ func (b birth) differs(o birth) bool {
 // Identity is the name of this home as a writer of feeds. It is made once, and again in
 // a home that is a copy; a file that is there and says nothing, or cannot be read, is
 // ErrIdentity.
-func (h *Home) Identity() (string, error) {
-	path := filepath.Join(h.dir, "identity")
+func (r Records) Identity() (string, error) {
+	path := filepath.Join(r.dir, "identity")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return h.makeIdentity(path)
+		return r.makeIdentity(path)
 	} else if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
@@ -65,7 +66,7 @@ func (h *Home) Identity() (string, error) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return name + " (a copy)", nil // nothing can be written here anyway
 		}
-		return h.makeIdentity(path)
+		return r.makeIdentity(path)
 	case was == birth{} && now != birth{}:
 		_ = writeIdentity(path, name, os.Rename) // the next time, then
 	}
@@ -73,22 +74,22 @@ func (h *Home) Identity() (string, error) {
 }
 
 // makeIdentity makes a name. Of two processes that do the first one's stands.
-func (h *Home) makeIdentity(path string) (string, error) {
-	var r [8]byte
-	rand.Read(r[:])
+func (r Records) makeIdentity(path string) (string, error) {
+	var b [8]byte
+	rand.Read(b[:])
 	host, _ := os.Hostname() // for people; the rest makes it unique
-	name := strings.TrimSpace(host[:min(len(host), 64)] + " " + hex.EncodeToString(r[:]))
-	err := os.MkdirAll(h.dir, 0o700)
+	name := strings.TrimSpace(host[:min(len(host), 64)] + " " + hex.EncodeToString(b[:]))
+	err := os.MkdirAll(r.dir, 0o700)
 	if err == nil {
 		err = writeIdentity(path, name, os.Link)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return h.Identity()
+		return r.Identity()
 	} else if err != nil {
 		err = writeIdentity(path, name, os.Rename) // a file system without links
 	}
 	if err != nil {
-		return "", fmt.Errorf("control: identity of the home: %w", err)
+		return "", fmt.Errorf("guard: identity of the home: %w", err)
 	}
 	return name, nil
 }
@@ -104,7 +105,9 @@ func writeIdentity(path, name string, place func(tmp, path string) error) error 
 	if b := birthOf(f.Name()); b != (birth{}) {
 		text += b.String() + "\n"
 	}
-	_, err = f.WriteString(text)
+	if _, err = f.WriteString(text); err == nil {
+		err = f.Sync()
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

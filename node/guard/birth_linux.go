@@ -1,4 +1,4 @@
-package control
+package guard
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package control
+package guard
 
 // birthOf tells which file path is: not here.
 func birthOf(string) birth { return birth{} }

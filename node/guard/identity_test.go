@@ -1,4 +1,4 @@
-package control_test
+package guard_test
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/guard"
 )
 
 // identityIn returns the identity of the home in dir, twice the same.
@@ -16,11 +16,8 @@ func identityIn(t *testing.T, dir string) string {
 	t.Helper()
 	var ids [2]string
 	for i := range ids {
-		h, err := control.OpenHome(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ids[i], err = h.Identity(); err != nil {
+		var err error
+		if ids[i], err = guard.At(dir).Identity(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,169 @@
+package guard
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/store"
+)
+
+// every is how often the record of an announced length follows the feed's.
+const every = 250 * time.Millisecond
+
+// Keeper keeps the records of the feeds that this process writes, while they are open. It
+// writes nothing about a feed that refuses to append: then the record is what the feed is
+// behind of. It has one goroutine, from the first feed on. Its methods may be called from
+// any goroutine.
+type Keeper struct {
+	r    Records // constant
+	done chan struct{}
+	once sync.Once
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	identity string // once it is known
+	feeds    map[feed.DiscoveryKey]*kept
+}
+
+// kept is a feed of a Keeper's. Keeper.mu guards it.
+type kept struct {
+	f      *feed.Feed
+	dk     feed.DiscoveryKey
+	last   uint64 // as it is recorded
+	length uint64 // of the feed when it was looked at; what is recorded may be less
+	behind bool   // appending was refused, as far as is known
+	gone   bool   // it was seen closed: it may have been about to write the last
+}
+
+// NewKeeper returns a Keeper of the records r, to be closed.
+func NewKeeper(r Records) *Keeper {
+	return &Keeper{r: r, done: make(chan struct{}), feeds: map[feed.DiscoveryKey]*kept{}}
+}
+
+// Options is Records.Options. Who writes here is read once, and the record of a feed that
+// is closed is brought up to date before it is read.
+func (k *Keeper) Options(s store.Storage, o feed.Options) (_ feed.Options, mine bool, err error) {
+	key, mine := writes(s, o)
+	if !mine {
+		return o, false, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.identity == "" {
+		if k.identity, err = k.r.Identity(); err != nil {
+			k.identity, o.Identity = "", unknown
+			return k.r.known(key, o), true, err
+		}
+	}
+	o.Identity = k.identity
+	if x := k.feeds[key.Discovery()]; x != nil {
+		k.look(x)
+	}
+	return k.r.known(key, o), true, nil
+}
+
+// Keep keeps the record of one more feed, if it is one's own, from before it returns until
+// the feed is closed.
+func (k *Keeper) Keep(f *feed.Feed) {
+	if !f.Writable() || f.Static() {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return
+	}
+	dk := f.DiscoveryKey()
+	if x := k.feeds[dk]; x != nil {
+		k.look(x)
+	}
+	x := &kept{f: f, dk: dk, last: k.r.Announced(dk)}
+	k.feeds[dk] = x
+	k.look(x)
+	k.once.Do(func() { k.wg.Go(k.run) })
+}
+
+func (k *Keeper) run() {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-k.done:
+			return
+		case <-tick.C:
+			k.lookAll()
+		}
+	}
+}
+
+// Update brings the record of a feed up to date. It is for those that are about to be
+// closed: whether a closed one was taken over cannot be seen any more.
+func (k *Keeper) Update(f *feed.Feed) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if x := k.feeds[f.DiscoveryKey()]; x != nil && x.f == f {
+		k.look(x)
+	}
+}
+
+func (k *Keeper) lookAll() {
+	k.mu.Lock()
+	feeds := make([]*kept, 0, len(k.feeds))
+	for _, x := range k.feeds {
+		feeds = append(feeds, x)
+	}
+	k.mu.Unlock()
+	for _, x := range feeds { // a disk may be slow: who opens a feed waits for one of them
+		k.mu.Lock()
+		if k.feeds[x.dk] == x {
+			k.look(x)
+		}
+		k.mu.Unlock()
+	}
+}
+
+// look looks at a feed, and forgets it if it is closed and was before. mu held.
+func (k *Keeper) look(x *kept) {
+	if n := x.f.Len(); n == x.length && n <= x.last && !x.behind && x.f.Readable() {
+		return // nothing has come
+	}
+	s := x.f.Stats()
+	x.length = s.Length
+	closed := errors.Is(s.Err, feed.ErrClosed)
+	if closed && x.gone {
+		delete(k.feeds, x.dk)
+	}
+	x.gone = closed
+	refused := errors.Is(s.Err, feed.ErrBehind) || errors.Is(s.Err, feed.ErrOtherWriter)
+	switch {
+	case refused:
+		x.behind = true
+		return
+	case s.Err != nil && !closed, closed && x.behind:
+		return
+	case s.Announced > x.last, s.Announced < x.last && x.behind: // it was taken over
+		if k.r.SetAnnounced(x.dk, s.Announced) != nil {
+			return // the next time, then
+		}
+		x.last = s.Announced
+	}
+	x.behind = false
+}
+
+// Close brings all records up to date, and ends. It is called when nothing is announced any
+// more and before the feeds are closed: what they write then is recorded when they are kept
+// again, before it is announced. It may be called twice.
+func (k *Keeper) Close() {
+	k.lookAll()
+	k.mu.Lock()
+	first := !k.closed
+	k.closed = true
+	k.mu.Unlock()
+	if first {
+		close(k.done)
+	}
+	k.wg.Wait()
+}
