@@ -214,6 +214,11 @@ func (a *auditor) leaf(n merkle.Node, off uint64) error {
 	case data:
 		a.r.Present++
 		a.r.Invalid++
+		if a.bad != nil {
+			a.problem(dataName, int64(off), "block %d (%d bytes) cannot be read: %v", i, n.Size, a.bad)
+			a.give(i, nil, false)
+			break
+		}
 		a.problem(dataName, int64(off), "block %d (%d bytes) is not what the writer signed", i, n.Size)
 		if ok, err := a.read(off, n.Size); err == nil && ok {
 			a.give(i, a.buf, false)

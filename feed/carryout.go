@@ -23,7 +23,8 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		f.changes++
 		f.repair.Signature = true
 	}
-	if err := f.completeBits(ctx, s, p, old, synced); err != nil {
+	lost, err := f.completeBits(ctx, s, p, old, synced)
+	if err != nil {
 		return err
 	}
 	foreign := !s.hasJournal || p.foreign
@@ -37,9 +38,11 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 			return err
 		}
 	}
+	f.owesMore(p)
 	if old != nil {
 		f.repair.compare(old, f.image)
 	}
+	f.repair.Lost += lost
 	if err := f.oweCommit(s, p, foreign); err != nil {
 		return err
 	}
@@ -48,6 +51,7 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		if err := f.recoverTail(ctx, p); err != nil {
 			return err
 		}
+		f.owesMore(p)
 	}
 	if f.unsure(s, p) {
 		f.durable = 0 // until the first commit nothing is shown
@@ -106,16 +110,30 @@ func (f *Feed) takeJournal(s *found, p *plan) {
 }
 
 // completeBits makes the bits that the bitfield does not have yet of what is in the
-// other files. old is what it was before it was begun anew, complete up to synced.
-func (f *Feed) completeBits(ctx context.Context, s *found, p *plan, old *bitfield.File, synced uint64) error {
+// other files, and returns how many blocks cannot be read that were not marked before.
+// old is what it was before it was begun anew, complete up to synced.
+func (f *Feed) completeBits(ctx context.Context, s *found, p *plan, old *bitfield.File, synced uint64) (lost uint64, err error) {
 	if p.from >= p.take.length {
-		return nil
+		return 0, nil
 	}
-	w := restorer{from: p.from, doubtful: s.journal.open && !p.rebuild && !f.opts.ReadOnly}
+	w := restorer{from: p.from, doubtful: s.journal.open && !p.rebuild && !f.opts.ReadOnly, was: old}
 	if old != nil && !f.opts.Repair { // then what is there counts
 		w.old, w.synced = old, synced
 	}
-	return f.recoverBits(ctx, &w)
+	err = f.recoverBits(ctx, &w)
+	return w.lost, err
+}
+
+// owesMore sees to it that nobody appends where entries may be lost: what they held was
+// perhaps shown. How much it was nobody knows, one block at least.
+func (f *Feed) owesMore(p *plan) {
+	switch {
+	case p.lacks == nil:
+	case f.opts.ReadOnly && f.damage == nil:
+		f.damage = p.lacks
+	case !f.opts.ReadOnly && f.secret != nil:
+		f.announced = max(f.announced, f.acc.Len()+1)
+	}
 }
 
 // oweCommit notes what the first commit has to write, and to sync, of what was found.

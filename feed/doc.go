@@ -98,6 +98,10 @@
 //	                                          appends (ErrBehind)
 //	data too short                            writer: reading only; reader: what is
 //	                                          lost is missing
+//	data that the disk does not give back     what is not marked yet is missing, what
+//	                                          is marked until Recheck or Repair
+//	the same of journal entries that may      an error; ReadOnly and Repair go on with
+//	count                                     those before, without appends (ErrBehind)
 //
 // # Parking
 //

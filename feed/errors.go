@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -113,10 +114,27 @@ func (e *ProofError) Unwrap() error { return e.Err }
 // fileError adds the file and what was being done to an error of the store.
 func (f *Feed) fileError(op, file string, err error) error {
 	err = fmt.Errorf("feed: %s: %s %s: %w", f.st, op, file, err)
-	if op == "sync" {
+	switch {
+	case op == "sync":
 		return &syncError{err}
+	case op == "read" && file == dataName:
+		return &dataError{err}
 	}
 	return err
+}
+
+// dataError is a failed read of the data file.
+type dataError struct{ error }
+
+func (e *dataError) Unwrap() error { return e.error }
+
+// unreadable reports whether an error says that the disk does not give data back: a
+// bad sector. The blocks there are as good as damaged ones. A file that was closed
+// says nothing of its blocks, and neither does a call that has to end.
+func unreadable(err error) bool {
+	var d *dataError
+	return errors.As(err, &d) && !errors.Is(err, fs.ErrClosed) && !errors.Is(err, ErrClosed) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // syncError is a failed sync. It is not tried again: what could not be written

@@ -336,9 +336,11 @@ func (i *inspector) journal() error {
 				ByteLength: r.byteLen, Bits: r.bits, Unfinished: r.unfinished, Open: r.open, Key: r.key.String(),
 				TreeHash: hex.EncodeToString(r.hash[:]), Links: r.links, Identity: r.identity, Even: r.even.blocks, EvenSize: r.even.size,
 			}
-			if entries, err := f.readEntries(&r); err != nil {
-				return err
-			} else if x.Newest && len(entries) > 0 {
+			entries, err := f.readEntries(&r)
+			if err != nil && x.Newest {
+				i.problem(journalName, redoStart, "an entry cannot be read: %v", err)
+			}
+			if x.Newest && len(entries) > 0 {
 				x.Entries, x.EntriesTo = len(entries), entriesEnd(&r, entries)
 				i.promised = x.EntriesTo
 			}

@@ -12,9 +12,10 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 	j := &s.journal
 	p.tail = f.secret != nil || f.draft
 	entries, err := f.readEntries(j)
-	if err != nil {
+	if err != nil && !f.opts.ReadOnly && !f.opts.Repair {
 		return err
 	}
+	p.lacks = err
 	if p.byBits <= entriesEnd(j, entries) {
 		p.byBits = min(p.byBits, j.length) // those of the entries are set again
 	}

@@ -11,35 +11,37 @@ import (
 const recheckBytes = 1 << 20
 
 // Recheck reads again what is here of blocks start to end-1, and gives up those that are
-// not what the writer signed: disks forget. They are missing from then on, as Lost tells,
-// and can be downloaded anew. Their bytes stay, for Options.Repair to look at. It returns
-// how many blocks were given up.
+// not what the writer signed, or that the disk does not give back: disks forget. They are
+// missing from then on, as Lost tells, and can be downloaded anew. Their bytes stay, for
+// Options.Repair to look at. It returns how many blocks were given up.
 //
 // Blocks are verified when they arrive or are appended, and not when they are read (see
 // Options.VerifyReads). Audit looks at all of a feed; this is for who has a suspicion.
 func (f *Feed) Recheck(ctx context.Context, start, end uint64) (lost uint64, err error) {
 	var buf []byte
 	var sizes []uint64
+	limit := uint64(recheckBytes) // of the next read; 0: one block
 	for i := f.NextLocal(start); i < end; i = f.NextLocal(i) {
 		if err := ctx.Err(); err != nil {
 			return lost, err
 		}
-		buf, sizes, err = f.ReadRun(buf[:0], i, end, recheckBytes, sizes[:0])
+		stop := end
+		if limit == 0 {
+			stop = i + 1
+		}
+		buf, sizes, err = f.ReadRun(buf[:0], i, stop, limit, sizes[:0])
 		switch {
-		case errors.Is(err, ErrNotLocal):
+		case errors.Is(err, ErrNotLocal) && f.NextLocal(i) != i:
 			continue // it was given up meanwhile
-		case errors.Is(err, ErrCorrupt) && end > i+1: // one of them; each for itself
-			n, err := f.Recheck(ctx, i, i+1)
-			if lost += n; err != nil {
-				return lost, err
-			}
-			i++
-			continue
-		case err != nil && !errors.Is(err, ErrCorrupt):
+		case err != nil && !errors.Is(err, ErrNotLocal) && !errors.Is(err, ErrCorrupt) && !unreadable(err):
 			return lost, err
+		case err != nil && limit > 0:
+			limit /= 16 // one of them
+			continue
 		case err != nil:
 			sizes = append(sizes, 0)
 		}
+		limit = min(max(2*limit, 1), recheckBytes)
 		for b := buf; len(sizes) > 0; i, sizes = i+1, sizes[1:] {
 			size := min(sizes[0], uint64(len(b)))
 			good := false

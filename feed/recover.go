@@ -15,7 +15,7 @@ type RepairReport struct {
 	Key       bool   // the key file was restored from the secret key or Options.Key
 	Signature bool   // the last signature was made again
 	Found     uint64 // blocks that were here but not marked
-	Lost      uint64 // blocks that were marked but did not verify: they are missing now
+	Lost      uint64 // blocks that were marked but did not verify, or that cannot be read: they are missing now
 	Nodes     uint64 // nodes that were computed again
 	Recovered uint64 // blocks that an interrupted append had written completely
 	Dropped   uint64 // bytes of data of an append that was not complete
@@ -72,6 +72,9 @@ type restorer struct {
 	synced uint64
 
 	doubtful bool // what becomes marked is written again, see doubt
+
+	was  *bitfield.File // what the bitfield was, if it is made anew
+	lost uint64         // blocks that cannot be read, and were not marked either
 }
 
 // mark marks node n.
@@ -108,6 +111,9 @@ func (w *restorer) walk(n merkle.Node, off uint64) error {
 		}
 		ok, err := w.verifies(n, off)
 		if err != nil || !ok {
+			if w.bad != nil && (w.was == nil || !w.was.Data.Get(i)) {
+				w.lost++
+			}
 			return err
 		}
 		if w.doubtful {
@@ -159,7 +165,7 @@ func (f *Feed) recoverTail(ctx context.Context, p *plan) error {
 		if n == 0 {
 			break
 		}
-		ok, err := f.takeBatch(ctx, n, sig)
+		ok, err := f.takeBatch(ctx, p, n, sig)
 		if err != nil {
 			return err
 		}
@@ -194,8 +200,10 @@ func (f *Feed) nextSignature(length uint64) (n uint64, sig [sigSize]byte, err er
 	return 0, sig, nil
 }
 
-// takeBatch takes over the blocks up to length n if they are what sig signs.
-func (f *Feed) takeBatch(ctx context.Context, n uint64, sig [sigSize]byte) (bool, error) {
+// takeBatch takes over the blocks up to length n if they are what sig signs. Where the
+// journal says that nobody has seen them, they may be unreadable, too.
+func (f *Feed) takeBatch(ctx context.Context, p *plan, n uint64, sig [sigSize]byte) (bool, error) {
+	unseen := f.journal.seq > 0 && !p.foreign || f.opts.Repair
 	have, err := size(f.files.data)
 	if err != nil {
 		return false, f.fileError("size of", dataName, err)
@@ -211,7 +219,9 @@ func (f *Feed) takeBatch(ctx context.Context, n uint64, sig [sigSize]byte) (bool
 		if err != nil || !ok || acc.ByteLen()+leaf.Size > uint64(have) {
 			return false, err
 		}
-		if ok, err = w.verifies(leaf, acc.ByteLen()); err != nil || !ok {
+		if ok, err = w.verifies(leaf, acc.ByteLen()); w.bad != nil && !unseen {
+			return false, w.bad
+		} else if err != nil || !ok {
 			return false, err
 		}
 		if _, err := acc.Append(leaf, nil); err != nil {

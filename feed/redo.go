@@ -187,21 +187,48 @@ type entry struct {
 }
 
 // readEntries returns the entries that follow a slot, up to the first that is not
-// whole.
+// whole. A disk that does not give all of them back fails it, with those before, if one
+// that counts may be there.
 func (f *Feed) readEntries(r *record) ([]entry, error) {
 	have, err := size(f.files.journal)
 	if err != nil {
 		return nil, f.fileError("size of", journalName, err)
 	}
-	if have <= redoStart {
+	if have <= redoStart || !r.open { // none was written after the last commit of Close
 		return nil, nil
 	}
 	b := make([]byte, min(have-redoStart, redoBytes))
 	n, err := readFull(f.files.journal, b, redoStart)
-	if err != nil {
-		return nil, f.fileError("read", journalName, err)
+	if err == nil {
+		return parseEntries(b[:n], r), nil
 	}
-	return parseEntries(b[:n], r), nil
+	return f.readOneByOne(b, r)
+}
+
+// readOneByOne is readEntries with no byte read behind the first that does not follow: what
+// lies there does not count, so nobody minds if it is unreadable.
+func (f *Feed) readOneByOne(b []byte, r *record) (list []entry, err error) {
+	length, off := r.length, int64(redoStart)
+	for len(b) > 0 {
+		n, err := readFull(f.files.journal, b[:min(len(b), redoHash)], off)
+		if err == nil {
+			var size int
+			if size = entrySize(b[:n], r.seq, uint32(len(list)), length); size == 0 || size > len(b) {
+				break
+			}
+			n, err = readFull(f.files.journal, b[:size], off)
+		}
+		if err != nil {
+			return list, f.fileError("read", journalName, err)
+		}
+		e, size, ok := parseEntry(b[:n], r.seq, uint32(len(list)), length)
+		if !ok {
+			break
+		}
+		list, b, off = append(list, e), b[size:], off+int64(size)
+		length += uint64(len(e.blocks))
+	}
+	return list, nil
 }
 
 func parseEntries(b []byte, r *record) (list []entry) {
@@ -216,21 +243,39 @@ func parseEntries(b []byte, r *record) (list []entry) {
 	}
 }
 
+// entrySize returns the size of the entry that begins with b, 0 if it is not the one with
+// this number after this slot and a feed of this length.
+func entrySize(b []byte, after uint64, n uint32, length uint64) int {
+	be := binary.BigEndian
+	if len(b) < redoHash || be.Uint64(b[8:]) != after || be.Uint32(b[16:]) != n || be.Uint64(b[32:]) != length {
+		return 0
+	}
+	size := int(be.Uint32(b[20:]))
+	if header := headerLen(b); header == 0 || size < header || size > maxEntry {
+		return 0
+	}
+	return size
+}
+
+// headerLen returns what stands before the sizes in an entry, 0 if b begins with none.
+func headerLen(b []byte) int {
+	switch [8]byte(b) {
+	case redoMagic:
+		return redoHeader
+	case oldMagic:
+		return redoHeader - (redoSig - redoHash)
+	}
+	return 0
+}
+
 // parseEntry reads the entry at the beginning of b, if it is the one with this
 // number after this slot and a feed of this length.
 func parseEntry(b []byte, after uint64, n uint32, length uint64) (e entry, size int, ok bool) {
 	be := binary.BigEndian
-	header := redoHeader
-	if len(b) >= len(oldMagic) && [8]byte(b) == oldMagic {
-		header -= redoSig - redoHash
-	}
-	if len(b) < header || header == redoHeader && [8]byte(b) != redoMagic || be.Uint64(b[8:]) != after || be.Uint32(b[16:]) != n || be.Uint64(b[32:]) != length {
+	if size = entrySize(b, after, n, length); size == 0 || size > len(b) {
 		return e, 0, false
 	}
-	size = int(be.Uint32(b[20:]))
-	if size < header || size > maxEntry || size > len(b) {
-		return e, 0, false
-	}
+	header := headerLen(b)
 	b = b[:size]
 	sum := crc32.Checksum(b[:24], castagnoli)
 	sum = crc32.Update(sum, castagnoli, make([]byte, 4))

@@ -13,6 +13,7 @@ type walker struct {
 	ctx context.Context
 
 	buf   []byte // of the last block read
+	bad   error  // why the disk did not give the last block, nil if it did
 	count int
 
 	chunk uint64 // number+1 of the chunk of level 0 that is in nodes
@@ -92,7 +93,7 @@ func makes(l, r, parent merkle.Node) bool {
 func (w *walker) compute(n, off, size uint64) (merkle.Node, bool, error) {
 	left, right, inner := merkle.Children(n)
 	if !inner {
-		ok, err := w.read(off, size)
+		ok, err := w.try(off, size)
 		if !ok || err != nil {
 			return merkle.Node{}, false, err
 		}
@@ -108,6 +109,15 @@ func (w *walker) compute(n, off, size uint64) (merkle.Node, bool, error) {
 	}
 	p, err := merkle.Join(l, r)
 	return p, err == nil, nil
+}
+
+// try is read for who can do without: what is unreadable is not there. bad says why.
+func (w *walker) try(off, n uint64) (ok bool, err error) {
+	ok, err = w.read(off, n)
+	if w.bad = nil; unreadable(err) {
+		w.bad, w.buf, err = err, w.buf[:0], nil
+	}
+	return ok, err
 }
 
 // read reads a piece of the data file into buf; ok is false if the file ends
@@ -135,10 +145,10 @@ func (w *walker) read(off, n uint64) (ok bool, err error) {
 	return uint64(m) == n, nil
 }
 
-// verifies reports whether the data file has the block of leaf n at off; then it
-// is in buf.
+// verifies reports whether the data file has the block of leaf n at off, and can be
+// read there; then it is in buf.
 func (w *walker) verifies(n merkle.Node, off uint64) (bool, error) {
-	ok, err := w.read(off, n.Size)
+	ok, err := w.try(off, n.Size)
 	if err != nil || !ok {
 		return false, err
 	}
