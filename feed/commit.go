@@ -63,7 +63,7 @@ const retryAfter = time.Second
 //
 // A failed write is kept and tried again; a failed sync makes the feed read only
 // until it is opened anew, when recovery writes again whatever it takes over.
-func (f *Feed) commit(final bool) error {
+func (f *Feed) commit(final bool) (err error) {
 	if err := f.enter(); err != nil {
 		return err
 	}
@@ -77,6 +77,13 @@ func (f *Feed) commit(final bool) error {
 		return err
 	}
 	start := time.Now()
+	if ferr := f.keepFrozen(); ferr != nil {
+		defer func() {
+			if err == nil {
+				err = ferr
+			}
+		}()
+	}
 	fl, load, err := f.takeOff(final)
 	if err != nil {
 		return f.fail(err, true)

@@ -49,7 +49,8 @@
 //	            node that wrote last, the first blocks that have one size
 //	            (journal.go); behind them what small commits have appended since
 //	            the newest slot (redo.go)
-//	fork        the evidence, if the writer signed two histories (fork.go)
+//	fork        the evidence, if the writer signed two histories (fork.go); a part of
+//	            it freezes the feed as well
 //
 // A lock (flock) is held on bitfield while the feed is open and not parked, as
 // hypercore does.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/go-hypercore/hypercore/feed/merkle"
 )
@@ -34,11 +35,18 @@ type ForkEvidence struct {
 
 // ForkError is the error of a feed that is frozen because its writer forked it.
 type ForkError struct {
+	// Evidence is empty if it was found earlier, and the file fork cannot be read.
 	Evidence ForkEvidence
-	found    bool // returned by the call that found it; later ones get again
+	unread   error // why it cannot
+
+	keeping sync.Mutex // held while the file is written
+	kept    bool       // it is; guarded by keeping
 }
 
 func (e *ForkError) Error() string {
+	if e.unread != nil {
+		return fmt.Sprintf("feed: frozen by the file %s, the evidence of a second history, which cannot be read (%v); without the file the feed goes on until it meets that history again", forkName, e.unread)
+	}
 	ev := &e.Evidence
 	return fmt.Sprintf("feed: %v has two histories signed by its key: they differ in the %d blocks under node %d, "+
 		"one is of length %d, the other of length %d; the feed is frozen, the evidence is in the file %s",
@@ -95,11 +103,11 @@ func (s *ForkSide) verify(key Key) error {
 	return fmt.Errorf("%w: node %d does not lead to a root", errEvidence, s.Node.Index)
 }
 
-// Fork returns the evidence if the feed is frozen, else nil.
+// Fork returns the evidence if the feed is frozen and it can be read, else nil.
 func (f *Feed) Fork() *ForkEvidence {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.frozen == nil {
+	if f.frozen == nil || f.frozen.unread != nil {
 		return nil
 	}
 	e := f.frozen.Evidence
@@ -232,15 +240,37 @@ func climb(n uint64, roots []merkle.Node, get func(uint64) (merkle.Node, bool)) 
 	return path
 }
 
-// keepFork writes the evidence to the file fork, where the next Open finds it.
-// wmu is held.
+// keepFork writes the evidence to the file fork, where the next Open finds it. If that
+// fails the next commit tries it again. wmu is held.
 func (f *Feed) keepFork(e *ForkError) {
+	if err := e.keep(f); err != nil {
+		f.mu.Lock()
+		f.changes++
+		f.mu.Unlock()
+		f.fail(err, true)
+	}
+}
+
+// keepFrozen is keepFork for a commit.
+func (f *Feed) keepFrozen() error {
 	f.mu.Lock()
-	written := e.found
-	e.found = true
+	e := f.frozen
 	f.mu.Unlock()
-	if written {
-		return
+	if e == nil {
+		return nil
+	}
+	if err := e.keep(f); err != nil {
+		return f.fail(err, true)
+	}
+	return nil
+}
+
+// keep writes the evidence, once. What could not be written as a whole is taken back.
+func (e *ForkError) keep(f *Feed) error {
+	e.keeping.Lock()
+	defer e.keeping.Unlock()
+	if e.kept {
+		return nil
 	}
 	err := func() error {
 		b, err := json.MarshalIndent(&e.Evidence, "", "\t")
@@ -256,6 +286,7 @@ func (f *Feed) keepFork(e *ForkError) {
 			return err
 		}
 		if _, err := file.WriteAt(append(b, '\n'), 0); err != nil {
+			file.Truncate(0) // if this fails as well, see readFork
 			return err
 		}
 		if f.opts.Durability == NoSync {
@@ -267,29 +298,36 @@ func (f *Feed) keepFork(e *ForkError) {
 		return f.st.Sync()
 	}()
 	if err != nil {
-		f.fail(f.fileError("write", forkName, err), false)
+		return f.fileError("write", forkName, err)
 	}
+	e.kept = true
+	return nil
 }
 
 // maxForkFile bounds what is read of the file fork: two sides of at most 160
 // nodes of about 200 bytes.
 const maxForkFile = 1 << 20
 
-// readFork returns the evidence that is kept, nil if there is none.
+// readFork returns the evidence that is kept, nil if there is none. A part of it, which
+// a crash or a full disk may leave, still tells that there was a fork: the feed is
+// frozen, and can be read.
 func (f *Feed) readFork() (*ForkError, error) {
 	b, err := readSmall(f.st, forkName, maxForkFile)
 	if err != nil {
 		return nil, f.fileError("read", forkName, err)
 	}
-	if len(b) == 0 {
+	if isZero(b) {
 		return nil, nil
 	}
-	e := &ForkError{found: true}
-	if err := json.Unmarshal(b, &e.Evidence); err != nil {
-		return nil, f.corrupt(forkName, 0, "%v", err)
+	e := &ForkError{kept: true}
+	if err = json.Unmarshal(b, &e.Evidence); err == nil {
+		err = e.Evidence.Verify()
 	}
-	if err := e.Evidence.Verify(); err != nil || e.Evidence.Key != f.key {
-		return nil, f.corrupt(forkName, 0, "it is not the evidence of a fork of this feed (%v); remove it to go on", err)
+	if err != nil {
+		return &ForkError{kept: true, unread: err}, nil
+	}
+	if e.Evidence.Key != f.key {
+		return nil, f.corrupt(forkName, 0, "it is the evidence of a fork of the feed %v; remove it to go on", e.Evidence.Key)
 	}
 	return e, nil
 }

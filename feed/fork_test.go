@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/feed/merkle"
 	"github.com/go-hypercore/hypercore/store"
+	"github.com/go-hypercore/hypercore/store/storetest"
 )
 
 // history returns a synced feed of one writer with n blocks, of which the first
@@ -351,5 +354,86 @@ func TestSizesOfHashReplies(t *testing.T) {
 		}
 		audit(t, f)
 		f.Close()
+	}
+}
+
+// TestForkFullDisk: evidence for which there is no room is written when there is some,
+// and what was left of it at worst still freezes the feed, which can be read.
+func TestForkFullDisk(t *testing.T) {
+	ctx := t.Context()
+	a, b := history(t, "a", 3, 5), history(t, "b", 3, 5)
+	start := store.Memory()
+	f := open(t, start, feed.Options{Key: a.Key()})
+	for i := range a.Len() {
+		transfer(t, a, f, i)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	forked := func(t *testing.T) (*store.MemoryStorage, *storetest.Faulty, *feed.Feed) {
+		t.Helper()
+		st := start.Clone()
+		y := storetest.NewFaulty(st)
+		y.Fail(storetest.Fault{File: "fork", Kinds: []storetest.Kind{storetest.Write}, Mode: storetest.Short, Err: syscall.ENOSPC})
+		f := open(t, y, feed.Options{})
+		if _, err := f.Apply(ctx, []feed.Proof{prove(t, b, 4, 0)}); !errors.Is(err, feed.ErrFork) {
+			t.Fatal(err)
+		}
+		return st, y, f
+	}
+	for name, again := range map[string]func(f *feed.Feed) error{
+		"Sync":  func(f *feed.Feed) error { return f.Sync(ctx) },
+		"Close": (*feed.Feed).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			st, y, f := forked(t)
+			defer f.Close()
+			if n := len(file(t, st, "fork")); n != 0 {
+				t.Errorf("%d bytes of the evidence were left", n)
+			}
+			if name == "Sync" {
+				if err := f.Sync(ctx); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("without room: %v", err)
+				}
+			}
+			y.Heal()
+			if err := again(f); err != nil {
+				t.Fatal(err)
+			}
+			var kept feed.ForkEvidence
+			if err := json.Unmarshal(file(t, st, "fork"), &kept); err != nil || kept.Verify() != nil {
+				t.Errorf("the file fork: %v, %v", err, kept.Verify())
+			}
+		})
+	}
+	st, y, f := forked(t)
+	y.Heal()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := file(t, st, "fork")
+	flipped := append([]byte(nil), whole...)
+	flipped[strings.Index(string(whole), "hash")+10] ^= 1
+	for name, left := range map[string][]byte{"half": whole[:len(whole)/2], "flipped": flipped, "zeros": make([]byte, 4096)} {
+		for _, o := range modes {
+			t.Run(name+", "+modeName(o), func(t *testing.T) {
+				st := start.Clone()
+				put(t, st, "fork", left)
+				f := open(t, st, o)
+				defer f.Close()
+				if b, err := f.Local(4); err != nil || string(b) != "a 4" {
+					t.Errorf("block 4: %q, %v", b, err)
+				}
+				if f.Fork() != nil || (name == "zeros") != (f.Stats().Err == nil) {
+					t.Errorf("evidence %v, %v", f.Fork(), f.Stats().Err)
+				}
+				if name != "zeros" && !errors.Is(f.Stats().Err, feed.ErrFrozen) {
+					t.Error(f.Stats().Err)
+				}
+				if _, err := f.Apply(ctx, []feed.Proof{prove(t, a, 4, 0)}); name != "zeros" && !o.ReadOnly && !errors.Is(err, feed.ErrFrozen) {
+					t.Errorf("Apply: %v", err)
+				}
+			})
+		}
 	}
 }

@@ -367,7 +367,7 @@ func (i *inspector) fork() error {
 	if err != nil {
 		return i.f.fileError("read", forkName, err)
 	}
-	if len(b) == 0 {
+	if isZero(b) {
 		return nil
 	}
 	var e ForkEvidence
