@@ -47,6 +47,12 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 		return err
 	}
 	f.durable = p.take.length
+	if f.opts.ReadOnly && f.acc.Len() > f.durable {
+		// What was replayed is shown as well. The writer was killed; if its last sync
+		// was still to come it is made up for. A medium that has none keeps what it has.
+		f.files.journal.Sync()
+		f.durable = f.acc.Len()
+	}
 	if f.damage == nil && !f.opts.ReadOnly {
 		if err := f.recoverTail(ctx, p); err != nil {
 			return err

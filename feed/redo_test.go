@@ -107,6 +107,12 @@ func TestEntriesSurvive(t *testing.T) {
 			before := fmt.Sprint(c.st.Clone().Names())
 			r := open(t, c.st, feed.Options{ReadOnly: true})
 			holds(t, r, n)
+			if shown := r.NextUnshown(0); shown != n {
+				t.Errorf("only read: %d blocks of %d are served", shown, n)
+			}
+			served := open(t, store.Memory(), feed.Options{Key: r.Key()})
+			transfer(t, r, served, n-1)
+			served.Close()
 			report, err := r.Audit(context.Background(), feed.AuditOptions{})
 			if err != nil || report.Invalid > 0 || c.name == "killed" && !report.OK() {
 				t.Errorf("audit of what is only read: %v, %v", report.Problems, err)

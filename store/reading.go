@@ -5,7 +5,7 @@ package store
 type Reader interface {
 	Storage
 
-	// Reading returns the same place. Of its Files only ReadAt, Size, Lock and Close
-	// are to be called; Open with create fails with fs.ErrPermission.
+	// Reading returns the same place. Of its Files only ReadAt, Size, Sync, Lock and
+	// Close are to be called; Open with create fails with fs.ErrPermission.
 	Reading() Storage
 }
