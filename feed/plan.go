@@ -57,7 +57,7 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 	p.from = min(j.bits, j.length)
 	// A bitfield that is not there, is cut, or marks other nodes than it should up
 	// to the length at which it was synced, is made anew.
-	p.rebuild = f.pagesMissing(j.length) ||
+	p.rebuild = f.pagesMissing(p.from) ||
 		p.byBits != j.length && (!p.whole && j.length > 0 || p.byBits > j.length || p.byBits < p.from && !f.rootBits(p.from))
 	return nil
 }

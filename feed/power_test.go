@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -360,4 +361,38 @@ func keys(m map[uint64]bool) []uint64 {
 		l = append(l, k)
 	}
 	return l
+}
+
+// TestPowerCutBehindPage: of a feed whose last blocks have begun a new page of the
+// bitfield, which was lost, Open reads those blocks, and not all.
+func TestPowerCutBehindPage(t *testing.T) {
+	ctx := t.Context()
+	const page, size = 8192, 100
+	start := store.Memory()
+	f := open(t, start, feed.Options{})
+	if _, err := f.Append(ctx, slices.Repeat([][]byte{make([]byte, size)}, page-3)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rec := storetest.NewCrash(start)
+	f = open(t, rec, durable)
+	defer f.Close()
+	for range 6 {
+		if _, err := f.Append(ctx, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Append(ctx, make([]byte, 300<<10)); err != nil { // more than an entry has: a slot
+		t.Fatal(err)
+	}
+	disk := rec.Image(rec.Len(), storetest.Drop, 0)
+	var reads atomic.Int64
+	g := open(t, countReads{disk, "data", &reads}, feed.Options{})
+	defer g.Close()
+	if n := reads.Load(); g.Len() != page+4 || g.NextMissing(0) < g.Len() || n > 20 {
+		t.Errorf("%d blocks, the first that is missing is %d, %d reads of data", g.Len(), g.NextMissing(0), n)
+	}
+	audit(t, g)
 }
