@@ -1,6 +1,8 @@
 package feed_test
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-hypercore/hypercore/feed"
@@ -55,4 +57,43 @@ func TestAuditWhileBlocksArrive(t *testing.T) {
 		}
 		r.Close()
 	}
+}
+
+// TestAuditBesideProofs: an audit looks at older lengths while signatures are asked for;
+// the race detector tells whether they meet.
+func TestAuditBesideProofs(t *testing.T) {
+	ctx := t.Context()
+	src := history(t, "a", 100, 5)
+	f := open(t, store.Memory(), feed.Options{Key: src.Key(), Sparse: true})
+	defer f.Close()
+	transfer(t, src, f, 0)
+	appendN(t, src, 18)
+	if err := src.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	transfer(t, src, f, 17)
+	if err := f.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if links := f.Demand().Links; len(links) == 0 {
+		t.Fatal("the two lengths are linked")
+	}
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !over.Load() {
+			var p feed.Proof
+			if err := f.Prove(feed.ProofRequest{Index: 17}, nil, &p); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 20 {
+		if r, err := f.Audit(ctx, feed.AuditOptions{}); err != nil || !r.OK() {
+			t.Error(r.Problems, err)
+		}
+	}
+	over.Store(true)
+	wg.Wait()
 }

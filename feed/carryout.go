@@ -69,6 +69,9 @@ func (f *Feed) carryOut(ctx context.Context, s *found, p *plan) error {
 func (f *Feed) takeCandidate(p *plan) {
 	c := &p.take
 	f.acc, f.hash, f.static = c.acc, c.hash, c.static
+	if c.sig.signed {
+		f.sigs.last = c.sig
+	}
 	f.unsigned = c.state == sigMissing && c.length > 0 && !c.static && !f.draft && !p.sign
 	if p.damage != nil {
 		f.damage = p.damage

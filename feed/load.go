@@ -39,6 +39,7 @@ type candidate struct {
 	hash   merkle.Hash
 	state  sigState
 	static bool
+	sig    sigRecord // if the state is sigValid, and it is not static
 }
 
 // load finds the length, and takes over what is there. Nothing is written before
@@ -156,7 +157,7 @@ func (f *Feed) hole(off int64) (int64, error) {
 }
 
 // check reads the roots of a length from the tree file, whatever the bits say,
-// and looks at their signature.
+// and looks at their signature. It changes nothing, and needs no lock.
 func (f *Feed) check(length uint64) (candidate, error) {
 	c := candidate{length: length, acc: new(merkle.Accumulator)}
 	c.hash = c.acc.TreeHash()
@@ -202,7 +203,7 @@ func (f *Feed) check(length uint64) (candidate, error) {
 	case !verifySignature(f.key, c.hash, length, sig[:]):
 		c.state = sigInvalid
 	default:
-		f.sigs.last = sigRecord{length: length, hash: c.hash, sig: sig, signed: true}
+		c.sig = sigRecord{length: length, hash: c.hash, sig: sig, signed: true}
 	}
 	return c, nil
 }
