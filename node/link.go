@@ -39,7 +39,8 @@ type link struct {
 	opened    time.Time
 	cancel    context.CancelCauseFunc // ends the stream with a cause
 
-	last atomic.Int64 // when bytes came last, Unix nanoseconds
+	last    atomic.Int64 // when bytes came last, Unix nanoseconds
+	writing atomic.Int32 // calls of Write under way
 	// peers.mu guards the fields below.
 	probed time.Time
 	served bool // the remote had a feed open
@@ -186,7 +187,20 @@ func (m metered) Read(p []byte) (int, error) {
 }
 
 func (m metered) Write(p []byte) (int, error) {
+	m.l.writing.Add(1)
+	defer m.l.writing.Add(-1)
 	k, err := m.Stream.Write(p)
 	m.n.out.Add(uint64(k))
 	return k, err
+}
+
+// Close ends the stream in order. Over QUIC that does not wake a Write that waits for a
+// remote which has stopped reading, so a stream with one under way, whose last frame is
+// cut off in any case, is reset. A Write that begins later finds it closed.
+func (m metered) Close() error {
+	err := m.Stream.Close()
+	if m.l.writing.Load() > 0 {
+		return m.Stream.Reset()
+	}
+	return err
 }
