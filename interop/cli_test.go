@@ -183,7 +183,7 @@ func TestCommands(t *testing.T) {
 			c := d.open(t, v, t.TempDir(), npmOpts{Key: key})
 			clones, handles = append(clones, c), append(handles, c.Feed)
 		}
-		seed := startCommand(t, "seed", a, b, "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp-listen", "127.0.0.1:0")
+		seed := startCommand(t, "seed", a, b, "--together", "--listen", "/ip4/127.0.0.1/tcp/0", "--tcp-listen", "127.0.0.1:0")
 		d.call(t, "dial", obj{"port": seed.port(t), "feeds": handles, "opts": obj{"live": true}}, nil)
 		for _, c := range clones {
 			c.until(t, 500, 500)

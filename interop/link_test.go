@@ -44,6 +44,7 @@ func connect(t *testing.T, d *driver, feeds []*npmFeed, e *protocol.Engine, w wi
 		w.npm = obj{"live": true}
 	}
 	w.here.Dialect = protocol.V6
+	w.here.Kin = func(_, _ feed.DiscoveryKey) bool { return true }
 	w.here.Initiator = !w.npmDials
 	args := obj{"feeds": ids, "opts": w.npm}
 	if w.record != "" {

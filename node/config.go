@@ -66,6 +66,11 @@ type Config struct {
 	// machine's memory, from 128 MiB to 4 GiB. What one stream keeps is bounded by
 	// protocol.MaxStreamMemory besides.
 	Memory int64
+	// Kin tells, on streams of npm hypercore (protocol.V6, over libp2p and TCP),
+	// whether who has proven that it knows the key of the feed first may have other
+	// as well: such a stream proves nothing else. Nil: it may not, one stream is for
+	// one feed. It must not block, nor call into the Node.
+	Kin func(first, other feed.DiscoveryKey) bool
 	// Rules say who is blocked and who is allowed, see Node.SetRules.
 	Rules []Rule
 	// Lot is where the feeds that Open opens park, so that thousands of them do not

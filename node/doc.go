@@ -28,7 +28,9 @@
 // A peer found under a topic is offered the feed of that topic and no other,
 // so that a peer learns nothing of feeds it does not know. Config.Peers and
 // the peers of the local network are offered the discovery keys of all shared
-// feeds; a discovery key does not reveal the feed.
+// feeds; a discovery key does not reveal the feed. A stream of npm hypercore is for
+// one feed, unless Config.Kin says more: nothing but the key of its first one is
+// ever proven there.
 //
 // # Lifetimes
 //

@@ -146,7 +146,7 @@ func (p *peers) adopt(id peer.ID, s network.Stream, initiator bool) error {
 	l.stream = p.n.engine.NewStream(metered{s, l, p.n}, protocol.StreamOptions{
 		Dialect: dialect, Initiator: initiator,
 		LocalID: []byte(self), RemoteID: []byte(id),
-		Label: id.String(), Limited: poor(s.Conn()), Memory: memory,
+		Kin: p.n.cfg.Kin, Label: id.String(), Limited: poor(s.Conn()), Memory: memory,
 	})
 	l.last.Store(l.opened.UnixNano())
 	st.link, st.asked = l, l.opened

@@ -17,7 +17,9 @@ import (
 //
 // Share offers a feed by itself to those that were found in its topic, to fixed peers and
 // to those of the local network. Offer fails with ErrNotOpen, ErrNoStream, or with
-// protocol.ErrTooManyFeeds.
+// protocol.ErrTooManyFeeds; and on a stream of npm hypercore, which proves that the peer
+// knows its first feed and nothing more, with protocol.ErrNotKin unless Config.Kin allows
+// the feed beside that one.
 func (n *Node) Offer(id peer.ID, key feed.Key) error {
 	if err := n.usable(); err != nil {
 		return err

@@ -240,6 +240,9 @@ func (p *peers) offer(st *peerState) {
 			continue
 		}
 		err := st.link.stream.Offer(k)
+		if errors.Is(err, protocol.ErrNotKin) {
+			continue // a stream of npm hypercore, which has begun with another feed
+		}
 		if st.full = errors.Is(err, protocol.ErrTooManyFeeds); st.full {
 			return
 		}

@@ -30,7 +30,9 @@ const (
 
 // TCPOptions are those of the plain streams of npm hypercore.
 type TCPOptions struct {
-	Plain bool // without the cipher: encrypt: false on the other side
+	// Plain: without the cipher, encrypt: false on the other side. Nothing is proven
+	// then: a peer can read each feed of which it knows the discovery key.
+	Plain bool
 	Ends  bool // ends when both sides have everything: live: false
 }
 
@@ -46,7 +48,7 @@ type TCPListener struct {
 // ListenTCP serves the feeds open in the node to peers that speak npm
 // hypercore's protocol over plain TCP, until Close of the listener or of the
 // node. addr is HOST:PORT. A peer has ten seconds to name its first feed, which may
-// be opened here later.
+// be opened here later. It gets that one, and others as Config.Kin says.
 func (n *Node) ListenTCP(addr string, o TCPOptions) (*TCPListener, error) {
 	if err := n.usable(); err != nil {
 		return nil, err
@@ -128,7 +130,7 @@ func (n *Node) serveTCP(ctx context.Context, c net.Conn, o protocol.StreamOption
 		return errors.Join(err, ignoreClosed(c.Close()))
 	}
 	defer done()
-	o.Memory = m
+	o.Memory, o.Kin = m, n.cfg.Kin
 	s := n.engine.NewStream(counted{c, n}, o)
 	stop := context.AfterFunc(ctx, func() { s.Close(); c.Close() })
 	defer stop()

@@ -94,7 +94,7 @@ func (t *tcpSlots) begin(sl *tcpSlot, s *protocol.Stream) (done func() bool) {
 	sl.stream = s
 	t.mu.Unlock()
 	return time.AfterFunc(tcpNameless, func() {
-		if st := s.Stats(); st.Feeds+st.Offered == 0 || st.Feeds > 0 && !st.Opened {
+		if st := s.Stats(); st.Feeds+st.Offered == 0 || !st.Opened {
 			s.Close()
 		}
 	}).Stop

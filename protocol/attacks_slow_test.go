@@ -88,13 +88,14 @@ var slowAttacks = []attack{
 			x.send(wire.AppendWant(nil, 1, wire.Want{Length: 1 << 40}))
 			for range 200 {
 				ca, cb := protocoltest.Pipe(0)
-				s := w.b.e.NewStream(cb, protocol.StreamOptions{Dialect: w.d, Plain: true, RemoteID: x.id, LocalID: x.peer})
+				s := w.b.e.NewStream(cb, protocol.StreamOptions{Dialect: w.d, Plain: true, RemoteID: x.id, LocalID: x.peer, Kin: together})
 				done := make(chan error, 1)
 				go func() { done <- s.Run(ctx) }()
 				y := &raw{t: w.t, conn: ca, id: x.id, peer: x.peer, s: s}
 				v := *w
 				v.x = y
 				v.open(1, w.own.Key())
+				y.send(wire.AppendHandshake(nil, 1, wire.Handshake{Live: true}))
 				y.send(wire.AppendWant(nil, 1, wire.Want{Length: 1 << 40}))
 				<-done
 				ca.Close()

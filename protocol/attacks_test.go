@@ -173,7 +173,7 @@ func measure(t *testing.T, s *sampler, d protocol.Dialect, a attack) (r result) 
 			}
 		}
 		m := &budget{}
-		o := protocol.StreamOptions{Dialect: d, Plain: true, NoUpload: a.noUpload, Memory: m}
+		o := protocol.StreamOptions{Dialect: d, Plain: true, NoUpload: a.noUpload, Memory: m, Kin: together}
 		x := dial(t, w.b, "evil", o)
 		w.x = x
 		x.r.SetChannels(wire.MaxNativeChannels)

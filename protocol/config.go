@@ -71,6 +71,7 @@ type StreamOptions struct {
 	Dialect   Dialect
 	Initiator bool // this side made the connection; for display only, opening is symmetric
 	// Plain (V6): no encryption, hypercore's encrypt: false. Both sides must agree.
+	// A remote proves nothing then: it can read what it knows the discovery key of.
 	Plain bool
 	// Ends: the stream ends when both sides have all they can get, hypercore's
 	// live: false. Both sides must say so.
@@ -79,6 +80,12 @@ type StreamOptions struct {
 	// offer tells the remote that we hold the feed; what the remote opens is
 	// answered without it.
 	Feeds []feed.Key
+	// Kin tells, on a V6 stream, whether a remote that has proven that it knows the
+	// key of first, the feed the stream began with, may have other as well: of the
+	// other feeds of a stream nothing is proven but that the remote knows the
+	// discovery key. Nil: it may not, the stream is for one feed. Programs as
+	// hyperdrive have several on one. It must not block, nor call into the Engine.
+	Kin func(first, other feed.DiscoveryKey) bool
 	// ExpectedFeeds is how many feeds have to be done until a stream that Ends
 	// does; 0: as many as were opened, at least one.
 	ExpectedFeeds int

@@ -11,7 +11,10 @@
 // V6 (hypercore-protocol 6.12, npm hypercore 6 and 7): each side sends, without
 // waiting, Feed(discovery key, nonce) and Handshake. Everything after the first
 // Feed frame is encrypted with the public key of the feed. An acceptor that
-// offers nothing reads the first Feed, looks the key up and answers.
+// offers nothing reads the first Feed, looks the key up and answers, when the
+// Handshake behind it has shown that the remote knows the key. Nothing proves that
+// it knows another one: a stream is for one feed, and for those that the program
+// says go with it ([StreamOptions].Kin).
 //
 // Native: whoever wants a feed sends Feed(discovery key, nonce, capability), see
 // capability.go. The other side answers with its own only after it has verified

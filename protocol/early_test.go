@@ -28,7 +28,7 @@ func TestAddDoesNotWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.add(own)
-		x := dialRoom(t, b, "x", protocol.StreamOptions{Dialect: protocol.V6, Plain: true}, 4<<10)
+		x := dialRoom(t, b, "x", protocol.StreamOptions{Dialect: protocol.V6, Plain: true, Kin: together}, 4<<10)
 		go func() {
 			x.send(wire.AppendFeed(nil, 0, wire.Feed{DiscoveryKey: own.DiscoveryKey()}))
 			x.send(wire.AppendHandshake(nil, 0, wire.Handshake{Live: true}))

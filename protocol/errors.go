@@ -14,6 +14,9 @@ var (
 	ErrAdded = errors.New("protocol: feed already added")
 	// ErrTooManyFeeds: more feeds than channels on one stream.
 	ErrTooManyFeeds = errors.New("protocol: too many feeds on one stream")
+	// ErrNotKin: a V6 stream is for one feed, and those that StreamOptions.Kin allows
+	// beside it.
+	ErrNotKin = errors.New("protocol: the stream is for another feed")
 	// ErrSameID: a Native stream whose LocalID and RemoteID are equal, or both
 	// missing. What proves one side would prove the other one then.
 	ErrSameID = errors.New("protocol: a native stream needs the different IDs of its two sides")

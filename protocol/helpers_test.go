@@ -112,6 +112,9 @@ func appendBlocks(t testing.TB, f *feed.Feed, n int) {
 	}
 }
 
+// together is StreamOptions.Kin where all feeds of a test may be on one stream.
+func together(_, _ feed.DiscoveryKey) bool { return true }
+
 // link is a running connection of two sides.
 type link struct {
 	t          testing.TB
@@ -147,6 +150,7 @@ func unstarted(a, b *side, o linkOptions) *link {
 	l := &link{t: a.t, ConnA: ca, ConnB: cb, errA: make(chan error, 1), errB: make(chan error, 1)}
 	oa := protocol.StreamOptions{Dialect: o.dialect, Initiator: true, Plain: o.plain, Ends: o.ends, Feeds: o.feedsA, LocalID: a.id, RemoteID: b.id, Label: string(b.id), ExpectedFeeds: o.expectedFeed}
 	ob := protocol.StreamOptions{Dialect: o.dialect, Plain: o.plain, Ends: o.ends, Feeds: o.feedsB, LocalID: b.id, RemoteID: a.id, Label: string(a.id), ExpectedFeeds: o.expectedFeed}
+	oa.Kin, ob.Kin = together, together
 	if o.remoteA != nil {
 		oa.RemoteID = o.remoteA
 	}

@@ -34,6 +34,10 @@ func (s *Stream) offer(sw *swarm) error {
 		s.mu.Unlock()
 		return ErrNotAdded
 	}
+	if !s.admits(sw.dk) {
+		s.mu.Unlock()
+		return ErrNotKin
+	}
 	c := s.channels[sw.dk]
 	if c != nil && (c.joined || c.offered && c.sw == sw) {
 		c.own = true
@@ -46,6 +50,10 @@ func (s *Stream) offer(sw *swarm) error {
 	}
 	c = s.channelFor(sw.dk)
 	c.sw, c.own = sw, true
+	if s.o.Dialect == V6 && s.begun && !s.firstOut && sw.dk != s.firstKey {
+		s.mu.Unlock() // the answer to the remote's first Feed has to go first, see onHandshake
+		return nil
+	}
 	c.verified = c.verified || c.bound && s.proves(sw, c.nonce, c.proof)
 	s.sendFeed(c)
 	joined := s.join(c)
@@ -68,7 +76,8 @@ func (s *Stream) sendFeed(c *channel) {
 	m := wire.Feed{DiscoveryKey: c.dk}
 	first := !s.firstOut
 	if first {
-		s.firstOut, s.firstKey = true, c.dk
+		s.firstOut = true
+		s.beginWith(c.dk)
 	}
 	if s.o.Dialect == Native {
 		m.Nonce = s.nonce()
@@ -132,23 +141,30 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 		return s.blame("open", err)
 	}
 	dk := feed.DiscoveryKey(m.DiscoveryKey)
-	sw, err := s.e.find(ctx, dk)
-	if err != nil {
-		sw = nil // to the remote the feed is not here
+	s.mu.Lock()
+	admitted := s.admits(dk)
+	s.mu.Unlock()
+	var sw *swarm
+	var err error
+	if admitted {
+		if sw, err = s.e.find(ctx, dk); err != nil {
+			sw = nil // to the remote the feed is not here
+		}
 	}
 	first := !s.firstIn
 	s.firstIn = true
 	if s.o.Dialect == V6 && first && !s.o.Plain {
 		// The rest of the direction is encrypted with the key of this feed.
 		s.mu.Lock()
-		sent, ours := s.firstOut, s.firstKey
+		s.beginWith(dk)
+		same := s.firstKey == dk
 		s.mu.Unlock()
 		switch {
 		case m.Nonce == nil:
 			return s.blame("open", ErrNoNonce)
 		case s.e.sent(m.Nonce):
 			return s.blame("open", ErrEcho)
-		case sent && ours != dk:
+		case !same:
 			return s.blame("open", ErrFirstFeed)
 		case err != nil:
 			return fmt.Errorf("protocol: find feed %v: %w", dk, err)
@@ -170,12 +186,32 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 	return nil
 }
 
+// beginWith notes the first feed of the stream. mu held.
+func (s *Stream) beginWith(dk feed.DiscoveryKey) {
+	if !s.begun {
+		s.begun, s.firstKey = true, dk
+	}
+}
+
+// admits tells whether a feed may be opened on the stream. In V6 nothing but the key of
+// the first one is ever proven. mu held.
+func (s *Stream) admits(dk feed.DiscoveryKey) bool {
+	if s.o.Dialect == Native || !s.begun || dk == s.firstKey {
+		return true
+	}
+	return s.o.Kin != nil && s.o.Kin(s.firstKey, dk)
+}
+
+// heardOut tells whether the remote's first messages prove what they can: a Native
+// Feed for itself, in V6 the Handshake, which only who has the key can encrypt. mu held.
+func (s *Stream) heardOut() bool { return s.o.Dialect == Native || s.hello != nil }
+
 // answer opens a channel that the remote has opened, if the remote may know that
 // the feed is here. An unproven remote learns nothing: to it, a feed that is here
 // and one that is not look the same.
 func (s *Stream) answer(c *channel, sw *swarm) {
 	s.mu.Lock()
-	if s.ended || !c.bound || c.gone || c.joined || s.e.swarm(sw.dk) != sw {
+	if s.ended || !c.bound || c.gone || c.joined || s.e.swarm(sw.dk) != sw || !s.heardOut() || !s.admits(sw.dk) {
 		s.mu.Unlock()
 		return
 	}
@@ -206,7 +242,7 @@ func (s *Stream) feedAdded(sw *swarm) {
 
 // join reports whether the channel has just become open on both sides. mu held.
 func (s *Stream) join(c *channel) bool {
-	if c.joined || c.gone || !c.offered || !c.bound || c.sw == nil || s.o.Dialect == Native && !c.verified {
+	if c.joined || c.gone || !c.offered || !c.bound || c.sw == nil || !s.heardOut() || s.o.Dialect == Native && !c.verified {
 		return false
 	}
 	c.joined = true
@@ -280,17 +316,38 @@ func (s *Stream) onHandshake(body []byte) error {
 	m.ID, m.UserData = slices.Clone(m.ID), slices.Clone(m.UserData)
 	s.hello = m
 	s.remoteLive.Store(m.Live)
-	var cs []*channel
+	var cs, waiting []*channel
 	for _, c := range s.channels {
-		if c.joined {
+		switch {
+		case c.joined:
 			cs = append(cs, c)
+		case s.o.Dialect == V6 && c.dk == s.firstKey:
+			waiting = slices.Insert(waiting, 0, c)
+		case s.o.Dialect == V6:
+			waiting = append(waiting, c)
 		}
 	}
 	s.mu.Unlock()
 	for _, c := range cs {
 		s.begin(c)
 	}
+	for _, c := range waiting {
+		s.goOn(c)
+	}
 	return nil
+}
+
+// goOn does with a channel what had to wait for the remote's Handshake (V6).
+func (s *Stream) goOn(c *channel) {
+	s.mu.Lock()
+	sw, unsent := c.sw, c.own && !c.offered
+	s.mu.Unlock()
+	if now := s.e.swarm(c.dk); now != nil {
+		s.answer(c, now)
+	}
+	if unsent && sw != nil {
+		_ = s.offer(sw) // not if the feed is removed just now
+	}
 }
 
 // moreNames takes the extensions that a native remote has registered since its first

@@ -74,11 +74,12 @@ type Stream struct {
 
 	mu         sync.Mutex
 	channels   map[feed.DiscoveryKey]*channel
-	next       uint64  // our next channel number
-	spare      []spare // numbers of closed channels (Native), to be used before
-	starved    bool    // there was no number for an answer
-	firstOut   bool    // our first Feed was sent
-	firstKey   feed.DiscoveryKey
+	next       uint64            // our next channel number
+	spare      []spare           // numbers of closed channels (Native), to be used before
+	starved    bool              // there was no number for an answer
+	firstOut   bool              // our first Feed was sent
+	begun      bool              // (V6) with the first Feed of ours, or with encryption of the remote
+	firstKey   feed.DiscoveryKey // of that one
 	sentHello  bool
 	hello      *wire.Handshake // the remote's; nil before it came
 	names      []string        // our extensions, as sent

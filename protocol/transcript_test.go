@@ -257,7 +257,7 @@ func TestTranscriptLive(t *testing.T) {
 			}
 		}
 		ca, cb := protocoltest.Pipe(1 << 20)
-		s := b.e.NewStream(cb, protocol.StreamOptions{Dialect: protocol.V6, LocalID: unhex(t, tr.B.ID), Feeds: keys})
+		s := b.e.NewStream(cb, protocol.StreamOptions{Dialect: protocol.V6, LocalID: unhex(t, tr.B.ID), Feeds: keys, Kin: together})
 		protocol.SetNonce(s, func() []byte { return bytes.Repeat([]byte{2}, 24) })
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()

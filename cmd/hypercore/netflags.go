@@ -25,6 +25,7 @@ type netFlags struct {
 	network                  string
 	mdns                     bool
 	tcpListen                string
+	together                 bool
 	tcp                      []string
 }
 

@@ -27,6 +27,10 @@ media, say, is served as it is, and seed says why. While another process has a f
 names it and ends. A feed that is damaged or cannot be read is named and left out. Of many
 feeds, 40 have their files open at a time, five each; --open-feeds sets another number.
 
+A stream of npm hypercore 6 or 7 proves that its peer knows the key of the first feed on
+it, and gets no other one. With --together it gets all that this node has, by discovery
+key: for programs that put several feeds on one stream.
+
   hypercore seed notes
   hypercore seed notes ./photos --network mynet --bootstrap $ADDR
 
@@ -68,6 +72,7 @@ func newSeed(a *app) *cobra.Command {
 	cmd.Flags().IntVar(&open, "open-feeds", feed.DefaultOpenFeeds, "feeds with open files at a time")
 	nf.register(cmd)
 	nf.registerTCP(cmd)
+	cmd.Flags().BoolVar(&nf.together, "together", false, "who knows one feed served here may have the others on a stream of npm hypercore")
 	return cmd
 }
 
@@ -95,6 +100,9 @@ func (a *app) seed(c *cobra.Command, args []string, nf *netFlags, open int) (err
 		return err
 	}
 	cfg.Lot = feed.NewLot(feed.LotOptions{Open: open})
+	if nf.together {
+		cfg.Kin = func(_, _ feed.DiscoveryKey) bool { return true }
+	}
 	h, err := a.home()
 	if err != nil {
 		return err
