@@ -38,7 +38,7 @@ type Config struct {
 	// returns is added. Nil, or (nil, nil): refuse. With an error the feed is not
 	// here either, and a V6 stream that needs its key to go on ends with that error.
 	// It is called from the goroutine that reads the stream: the stream waits
-	// meanwhile.
+	// meanwhile, and ctx ends with it.
 	Find func(ctx context.Context, key feed.DiscoveryKey) (*feed.Feed, error)
 	// OnBlame is told what a remote did wrong, once for each stream it ends; not of
 	// ErrTimeout, which networks cause as well. It must not block, nor call into

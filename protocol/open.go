@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -135,7 +134,7 @@ func (s *Stream) handshake() wire.Handshake {
 }
 
 // onFeed binds the remote's channel n to a feed. Reading goroutine.
-func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
+func (s *Stream) onFeed(n uint64, body []byte) error {
 	var m wire.Feed
 	if err := wire.ParseFeed(body, &m); err != nil {
 		return s.blame("open", err)
@@ -147,7 +146,7 @@ func (s *Stream) onFeed(ctx context.Context, n uint64, body []byte) error {
 	var sw *swarm
 	var err error
 	if admitted {
-		if sw, err = s.e.find(ctx, dk); err != nil {
+		if sw, err = s.e.find(s.alive, dk); err != nil {
 			sw = nil // to the remote the feed is not here
 		}
 	}

@@ -44,6 +44,7 @@ func (sw *swarm) pump() {
 		for i := range sw.asks {
 			sw.say(&sw.asks[i])
 		}
+		clear(sw.asks)
 		return
 	}
 	cross := sw.crossing(length)
@@ -84,6 +85,7 @@ func (sw *swarm) pump() {
 	for i := range sw.asks {
 		sw.say(&sw.asks[i])
 	}
+	clear(sw.asks) // it would keep streams that have ended
 	for _, c := range sw.bad {
 		c.s.fail(c.verdict())
 	}

@@ -48,7 +48,7 @@ func (s *Stream) dispatch(ctx context.Context, f wire.Frame) error {
 			return ErrClosed
 		}
 		s.flush()
-		return s.onFeed(ctx, f.Channel, f.Body)
+		return s.onFeed(f.Channel, f.Body)
 	}
 	if f.Channel >= uint64(len(s.byNumber)) || s.byNumber[f.Channel] == nil {
 		return s.blame("read", ErrUnopened)

@@ -88,6 +88,8 @@ type Stream struct {
 	opened     int             // channels that were joined
 	started    bool
 	ended      bool
+	alive      context.Context    // for Config.Find; ends with the stream, set by Run
+	die        context.CancelFunc // ends it
 	cause      error
 }
 
@@ -136,6 +138,8 @@ func (s *Stream) Run(ctx context.Context) error {
 		return errors.New("protocol: Run called twice")
 	}
 	s.started = true
+	s.alive, s.die = context.WithCancel(ctx)
+	defer s.die()
 	s.mu.Unlock()
 	if s.o.Dialect == Native && bytes.Equal(s.o.LocalID, s.o.RemoteID) {
 		s.fail(ErrSameID)
@@ -201,8 +205,12 @@ func (s *Stream) fail(err error) {
 	}
 	s.ended, s.cause = true, err
 	channels := slices.Collect(maps.Values(s.channels))
+	die := s.die
 	s.mu.Unlock()
 	close(s.done)
+	if die != nil {
+		die()
+	}
 	s.out.close()
 	s.jobs.close()
 	s.conn.Close()

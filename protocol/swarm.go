@@ -32,7 +32,7 @@ type swarm struct {
 	mu       sync.Mutex
 	detach   func()
 	channels []*channel // joined
-	front    *channel   // whose remote was the first to have the newest block; it may have left
+	front    *channel   // whose remote was the first to have the newest block; nil: nobody's, or it has left
 	table    *schedule.Table
 	seed     uint64
 	timer    *time.Timer
@@ -152,6 +152,9 @@ func (sw *swarm) leave(c *channel) {
 	c.dropProbe()
 	sw.keepClaim(c)
 	sw.channels = slices.Delete(sw.channels, i, i+1)
+	if sw.front == c {
+		sw.front = nil
+	}
 	if c.peer != nil {
 		sw.table.RemovePeer(c.peer)
 		for i := range c.regions {
