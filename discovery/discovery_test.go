@@ -460,3 +460,10 @@ func TestPace(t *testing.T) {
 		t.Errorf("with enough for long: %v", w)
 	}
 }
+
+// fullStore is a datastore on a full disk.
+type fullStore struct{ ds.Batching }
+
+var errFull = errors.New("no space left on device")
+
+func (fullStore) Put(context.Context, ds.Key, []byte) error { return errFull }

@@ -46,6 +46,15 @@
 // A server with Config.Store also keeps, over a restart, the addresses of the
 // providers whose records it holds; kad-dht stores the records only.
 //
+// # Records held for others
+//
+// kad-dht bounds the age of provider records, not their number. Here a server
+// holds at most 16,384 of one peer, 512 of one key and 262,144 in all. A new
+// record always finds room: it displaces the oldest one of its peer or its key,
+// or, where all is full, the oldest one of the peer that has most. What this
+// host announces itself is not counted. All records are in memory, some 200
+// bytes each, and in Config.Store for the next start.
+//
 // # Looking up
 //
 // Looks are repeated, first quickly and then with jittered back-off, for as

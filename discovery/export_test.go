@@ -1,8 +1,11 @@
 package discovery
 
 import (
+	"context"
+	"fmt"
 	"time"
 
+	ds "github.com/ipfs/go-datastore"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
@@ -52,3 +55,44 @@ var IsLAN = isLAN
 var Nearest = nearest
 
 const PruneAfter = pruneAfter
+
+// NewRecordStore makes a store of provider records with limits of its own.
+func NewRecordStore(self peer.ID, below ds.Batching, perPeer, perKey, total int) (*recordStore, error) {
+	return newRecordStore(context.Background(), self, below, recordLimits{peer: perPeer, key: perKey, total: total})
+}
+
+// Counts returns how many records there are of each peer, and an error if the
+// store contradicts itself.
+func (s *recordStore) Counts() (map[string]int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byPeer, total := map[string]int{}, 0
+	for key, rs := range s.keys {
+		for _, r := range rs {
+			if r.key != key || s.peers[r.by.peer] != r.by {
+				return nil, fmt.Errorf("record of %s by %s is at %s", r.key, r.by.peer, key)
+			}
+			byPeer[r.by.peer]++
+			if !r.by.own {
+				total++
+			}
+		}
+	}
+	if total != s.total || len(byPeer) != len(s.peers) {
+		return nil, fmt.Errorf("%d records of %d peers, counted %d of %d", total, len(byPeer), s.total, len(s.peers))
+	}
+	for id, a := range s.peers {
+		n := 0
+		for r := a.ring.next; r != &a.ring; r = r.next {
+			n++
+		}
+		if n != a.n || n != byPeer[id] || !a.own && (s.most[a.index] != a || s.most[0].n < n) {
+			return nil, fmt.Errorf("peer %s has %d records, counted %d and %d", id, byPeer[id], a.n, n)
+		}
+	}
+	return byPeer, nil
+}
+
+var NoCache = noCache{}
+
+var HeldPerPeer = heldRecords.peer

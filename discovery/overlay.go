@@ -82,7 +82,7 @@ func mainOptions(h host.Host, cfg Config) []dht.Option {
 	if cfg.Server {
 		mode = dht.ModeServer
 	}
-	opts := []dht.Option{dht.Mode(mode)}
+	opts := []dht.Option{dht.Mode(mode), dht.ProviderManagerOpts(records.Cache(noCache{}))}
 	if cfg.Local {
 		return opts
 	}
@@ -99,7 +99,7 @@ func mainOptions(h host.Host, cfg Config) []dht.Option {
 func ownOptions() []dht.Option {
 	return []dht.Option{
 		dht.DisableValues(),
-		dht.ProviderManagerOpts(records.ProvideValidity(ownValidity), records.ProviderAddrTTL(ownValidity)),
+		dht.ProviderManagerOpts(records.ProvideValidity(ownValidity), records.ProviderAddrTTL(ownValidity), records.Cache(noCache{})),
 	}
 }
 
@@ -117,7 +117,16 @@ func publishable(as []ma.Multiaddr) []ma.Multiaddr {
 func (d *Discovery) newOverlay(name string, pre protocol.ID, boot []peer.AddrInfo, opts []dht.Option) (*overlay, error) {
 	o := d.emptyOverlay(name, string(pre))
 	o.proto = pre + "/kad/1.0.0"
-	opts = append(opts, dht.ProtocolPrefix(pre), dht.Datastore(namespace.Wrap(o.store, ds.NewKey("/dht"))))
+	state := namespace.Wrap(o.store, ds.NewKey("/dht"))
+	var below ds.Batching
+	if d.cfg.Store != nil {
+		below = state
+	}
+	held, err := newRecordStore(o.ctx, d.host.ID(), below, heldRecords)
+	if err != nil {
+		return nil, fmt.Errorf("starting the DHT %s: %w", o.proto, err)
+	}
+	opts = append(opts, dht.ProtocolPrefix(pre), dht.Datastore(state), dht.ProviderDatastore(held))
 	kad, err := dht.New(d.host, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT %s: %w", o.proto, err)
