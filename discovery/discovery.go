@@ -95,7 +95,7 @@ func (d *Discovery) open() error {
 		if cfg.Network == NetworkAmino && boot == nil && !cfg.Local {
 			boot = dht.GetDefaultBootstrapPeerAddrInfos()
 		}
-		o, err := d.newOverlay(cfg.Network, prefix(cfg.Network), boot, mainOptions(d.host, cfg))
+		o, err := d.newOverlay(d.host, cfg.Network, prefix(cfg.Network), boot, mainOptions(d.host, cfg))
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (d *Discovery) open() error {
 	if !cfg.MDNS || cfg.Local {
 		return nil
 	}
-	o, err := d.newOverlay("lan", lanPrefix(cfg.Network), nil, lanOptions())
+	o, err := d.newOverlay(lanHost{d.host}, "lan", lanPrefix(cfg.Network), nil, lanOptions())
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@
 //
 //	/hypercore/lan/kad/1.0.0 (amino, none), /hypercore/NAME/lan/kad/1.0.0 (NAME)
 //
+// It answers only peers to which there is a connection within the local network.
+//
 // mDNS itself only finds peers, not topics, under the service name
 // "_hypercore-p2p._udp".
 //

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -249,8 +250,28 @@ func lanOptions() []dht.Option {
 		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return len(lanAddrs(info.Addrs)) > 0 }),
 		dht.RoutingTableFilter(func(d any, p peer.ID) bool {
 			h, ok := d.(interface{ Host() host.Host })
-			return ok && slices.ContainsFunc(h.Host().Network().ConnsToPeer(p), func(c network.Conn) bool { return isLAN(c.RemoteMultiaddr()) })
+			return ok && onLAN(h.Host(), p)
 		}))
+}
+
+// onLAN tells whether there is a connection to p within the local network.
+func onLAN(h host.Host, p peer.ID) bool {
+	return slices.ContainsFunc(h.Network().ConnsToPeer(p), func(c network.Conn) bool { return isLAN(c.RemoteMultiaddr()) })
+}
+
+// lanHost is the host as the DHT of the local network sees it. The filters of
+// that DHT are for what it asks others; here those that ask it from elsewhere
+// are refused.
+type lanHost struct{ host.Host }
+
+func (h lanHost) SetStreamHandler(p protocol.ID, handle network.StreamHandler) {
+	h.Host.SetStreamHandler(p, func(s network.Stream) {
+		if !onLAN(h.Host, s.Conn().RemotePeer()) {
+			_ = s.Reset()
+			return
+		}
+		handle(s)
+	})
 }
 
 // lanAddrs keeps the addresses of the local network.

@@ -113,8 +113,8 @@ func publishable(as []ma.Multiaddr) []ma.Multiaddr {
 	return out
 }
 
-// newOverlay starts a DHT of our own.
-func (d *Discovery) newOverlay(name string, pre protocol.ID, boot []peer.AddrInfo, opts []dht.Option) (*overlay, error) {
+// newOverlay starts a DHT of our own on h, which is the host or a part of it.
+func (d *Discovery) newOverlay(h host.Host, name string, pre protocol.ID, boot []peer.AddrInfo, opts []dht.Option) (*overlay, error) {
 	o := d.emptyOverlay(name, string(pre))
 	o.proto = pre + "/kad/1.0.0"
 	state := namespace.Wrap(o.store, ds.NewKey("/dht"))
@@ -127,7 +127,7 @@ func (d *Discovery) newOverlay(name string, pre protocol.ID, boot []peer.AddrInf
 		return nil, fmt.Errorf("starting the DHT %s: %w", o.proto, err)
 	}
 	opts = append(opts, dht.ProtocolPrefix(pre), dht.Datastore(state), dht.ProviderDatastore(held))
-	kad, err := dht.New(d.host, opts...)
+	kad, err := dht.New(h, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT %s: %w", o.proto, err)
 	}

@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-msgio"
 	ma "github.com/multiformats/go-multiaddr"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/go-hypercore/hypercore/discovery"
 	"github.com/go-hypercore/hypercore/internal/simtest"
@@ -96,6 +99,40 @@ func TestLANWithoutInternet(t *testing.T) {
 		nodes[0].FoundByMDNS(peer.AddrInfo{ID: "x", Addrs: []ma.Multiaddr{ma.StringCast("/ip4/1.2.3.4/udp/1/quic-v1")}})
 		if st := nodes[0].Status(topics[0]); st.LAN != 0 || st.Overlays[0].Peers != 4 || st.Overlays[0].Name != "lan" {
 			t.Errorf("status: %d found by mDNS, %d peers on %s", st.LAN, st.Overlays[0].Peers, st.Overlays[0].Name)
+		}
+	})
+}
+
+// The DHT of the LAN answers a neighbour, and nobody who is connected from
+// elsewhere.
+func TestLANAnswersLANOnly(t *testing.T) {
+	simulate(t, func(t *testing.T, s *simulation) {
+		m := s.join("192.168.7", discovery.Config{Network: discovery.NetworkNone, MDNS: true})
+		ask := func(from string) error {
+			h := s.Host(from, lineRate)
+			if err := h.Connect(t.Context(), m.info()); err != nil {
+				t.Fatal(err)
+			}
+			str, err := h.NewStream(t.Context(), m.ID(), "/hypercore/lan/kad/1.0.0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer str.Reset()
+			b, err := proto.Marshal(&pb.Message{Type: pb.Message_FIND_NODE, Key: []byte(h.ID())})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := msgio.NewVarintWriter(str).WriteMsg(b); err != nil {
+				return err
+			}
+			_, err = msgio.NewVarintReader(str).ReadMsg()
+			return err
+		}
+		if err := ask("192.168.7.9"); err != nil {
+			t.Errorf("a neighbour is not answered: %v", err)
+		}
+		if ask("45.0.0.9") == nil {
+			t.Error("somebody on the internet is answered")
 		}
 	})
 }
