@@ -461,6 +461,18 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// A store that cannot be written to is an error of New, not its end.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	defer h.Close()
+	store := fullStore{dssync.MutexWrap(ds.NewMapDatastore())}
+	d, err := discovery.New(h, discovery.Config{Network: "test", Local: true, Store: store})
+	if !errors.Is(err, errFull) || d != nil {
+		t.Errorf("New returned %v, %v; want %v", d, err, errFull)
+	}
+}
+
 // fullStore is a datastore on a full disk.
 type fullStore struct{ ds.Batching }
 

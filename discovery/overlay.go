@@ -179,13 +179,14 @@ func (o *overlay) start(boot []peer.AddrInfo) (err error) {
 		return fmt.Errorf("subscribing to host events: %w", err)
 	}
 	if o.kad != nil {
-		o.announcer, err = newSweep(o)
+		s, err := newSweep(o)
+		if err != nil {
+			sub.Close()
+			return err
+		}
+		o.announcer = s
 	} else {
 		o.announcer = newRepeater(o)
-	}
-	if err != nil {
-		sub.Close()
-		return err
 	}
 	o.wg.Go(func() { o.watch(sub) })
 	o.wg.Go(o.announceLoop)
