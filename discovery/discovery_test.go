@@ -461,6 +461,37 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// A topic of a former run that is announced while the keys of that run are
+// dropped stays announced.
+func TestAnnouncedWhilePruned(t *testing.T) {
+	store := dssync.MutexWrap(ds.NewMapDatastore())
+	gone, late := random(t), random(t)
+	former := join(t, discovery.Config{Store: store})
+	if err := former.AnnounceAll(gone, late); err != nil {
+		t.Fatal(err)
+	}
+	former.stop(t)
+
+	var m member
+	announced := make(chan error, 1)
+	defer discovery.BeforeDrop(func() {
+		go func() { announced <- m.Announce(late) }()
+		time.Sleep(200 * time.Millisecond) // it may have to wait for the end of this
+	})()
+	m = join(t, discovery.Config{Store: store})
+	m.Prune()
+	if err := <-announced; err != nil {
+		t.Fatal(err)
+	}
+	stored, err := m.Stored()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !stored[late] || stored[gone] {
+		t.Errorf("announced from time to time: %v, what nobody announces: %v; want true, false", stored[late], stored[gone])
+	}
+}
+
 // A store that cannot be written to is an error of New, not its end.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()

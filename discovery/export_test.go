@@ -6,9 +6,11 @@ import (
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
+	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+	mh "github.com/multiformats/go-multihash"
 )
 
 // FakeMDNS replaces multicast DNS: peers are then found by FoundByMDNS.
@@ -96,3 +98,38 @@ func (s *recordStore) Counts() (map[string]int, error) {
 var NoCache = noCache{}
 
 var HeldPerPeer = heldRecords.peer
+
+// Prune drops the keys of former runs on the first overlay now.
+func (d *Discovery) Prune() { d.overlays[0].announcer.(*sweep).prune() }
+
+// BeforeDrop makes the stores of announced keys call f before they drop keys.
+func BeforeDrop(f func()) (restore func()) {
+	was := newKeystore
+	newKeystore = func(store ds.Batching) (keystore.Keystore, error) {
+		k, err := was(store)
+		return slowKeystore{k, f}, err
+	}
+	return func() { newKeystore = was }
+}
+
+type slowKeystore struct {
+	keystore.Keystore
+	before func()
+}
+
+func (k slowKeystore) Delete(ctx context.Context, keys ...mh.Multihash) error {
+	k.before()
+	return k.Keystore.Delete(ctx, keys...)
+}
+
+// Stored tells which topics the first overlay announces from time to time.
+func (d *Discovery) Stored() (map[Topic]bool, error) {
+	all, err := d.overlays[0].announcer.(*sweep).keys.Get(d.ctx, "")
+	stored := map[Topic]bool{}
+	for _, m := range all {
+		if t, ok := topicOf(m); ok {
+			stored[t] = true
+		}
+	}
+	return stored, err
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,9 @@ import (
 // announced again are dropped: an application has opened its feeds by then.
 const pruneAfter = time.Minute
 
+// pruneChunk keys are dropped at a time: what is announced meanwhile waits.
+const pruneChunk = 1000
+
 // reprovideDelay is how late the provider may send a region again, its default.
 const reprovideDelay = time.Hour
 
@@ -28,6 +32,9 @@ var (
 	dirtyKey  = ds.NewKey("/dirty")
 	closedKey = ds.NewKey("/closed")
 )
+
+// newKeystore makes the store of announced keys; tests replace it.
+var newKeystore = func(store ds.Batching) (keystore.Keystore, error) { return keystore.NewKeystore(store) }
 
 // addr is short for the type of addresses.
 type addr = ma.Multiaddr
@@ -42,6 +49,10 @@ type sweep struct {
 	offline atomic.Bool // the provider gave up its queue; set by its callback
 	pruner  *time.Timer
 	pruning sync.WaitGroup
+
+	// adding is held while topics are added, which Discovery knows to be
+	// announced by then, and wholly while those that are not are dropped.
+	adding sync.RWMutex
 }
 
 func newSweep(o *overlay) (*sweep, error) {
@@ -55,7 +66,7 @@ func newSweep(o *overlay) (*sweep, error) {
 	if err := o.store.Put(o.ctx, dirtyKey, []byte{1}); err != nil {
 		return nil, fmt.Errorf("writing the state of announcements: %w", err)
 	}
-	if s.keys, err = keystore.NewKeystore(namespace.Wrap(o.store, ds.NewKey("/keystore"))); err != nil {
+	if s.keys, err = newKeystore(namespace.Wrap(o.store, ds.NewKey("/keystore"))); err != nil {
 		return nil, fmt.Errorf("opening the store of announced keys: %w", err)
 	}
 	interval, validity := ownReprovide, ownValidity
@@ -102,8 +113,13 @@ func (s *sweep) short(limit time.Duration) bool {
 	return since >= 0 && since < limit
 }
 
-func (s *sweep) add(force bool, ts []Topic) error { return s.prov.StartProviding(force, hashes(ts)...) }
-func (s *sweep) drop(ts []Topic) error            { return s.prov.StopProviding(hashes(ts)...) }
+func (s *sweep) add(force bool, ts []Topic) error {
+	s.adding.RLock()
+	defer s.adding.RUnlock()
+	return s.prov.StartProviding(force, hashes(ts)...)
+}
+
+func (s *sweep) drop(ts []Topic) error { return s.prov.StopProviding(hashes(ts)...) }
 
 func (s *sweep) settled(ctx context.Context) bool {
 	st, err := s.prov.Stats(ctx)
@@ -143,19 +159,35 @@ func (s *sweep) prune() {
 	if err != nil {
 		return
 	}
+	n := 0
+	for some := range slices.Chunk(all, pruneChunk) {
+		old, err := s.dropOld(some)
+		if n += old; err != nil {
+			if s.o.ctx.Err() == nil {
+				log.Warnw("keys of former runs not dropped", "network", s.o.name, "error", err)
+			}
+			return
+		}
+	}
+	if n > 0 {
+		log.Infow("keys of former runs are no longer announced", "network", s.o.name, "keys", n)
+	}
+}
+
+// dropOld drops those of some keys that are not announced, and counts them.
+func (s *sweep) dropOld(some []mh.Multihash) (int, error) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
 	var old []mh.Multihash
-	for _, m := range all {
+	for _, m := range some {
 		if t, ok := topicOf(m); !ok || !s.o.d.isAnnounced(t) {
 			old = append(old, m)
 		}
 	}
 	if len(old) == 0 {
-		return
+		return 0, nil
 	}
-	log.Infow("keys of former runs are no longer announced", "network", s.o.name, "keys", len(old))
-	if err := s.prov.StopProviding(old...); err != nil && s.o.ctx.Err() == nil {
-		log.Warnw("keys of former runs not dropped", "network", s.o.name, "error", err)
-	}
+	return len(old), s.prov.StopProviding(old...)
 }
 
 func (s *sweep) close() error {
