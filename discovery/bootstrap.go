@@ -32,6 +32,10 @@ const (
 	bootPatience = time.Minute
 	// bootLazy bounds the wait later, or while others are connected.
 	bootLazy = 30 * time.Second
+	// bootSteady is how long a connection must have lasted for its peer to be
+	// dialled again at once when it is lost: one that refuses this host may
+	// take the connection first.
+	bootSteady = 5 * time.Second
 	// bootIdle is how often it is checked that nothing is to be done.
 	bootIdle = 10 * time.Second
 	// aminoEnough is the size of the routing table from which the public
@@ -68,6 +72,8 @@ type bootPeer struct {
 	spare bool // remembered, not configured
 	busy  bool
 	fails int
+	brief int       // connections in a row that did not last, the newest one included
+	since time.Time // when it was connected last
 	tried time.Time
 	next  time.Time
 	err   error
@@ -181,28 +187,50 @@ func (b *bootstrapper) try(p *bootPeer) {
 	defer signal(b.wake)
 	if err == nil {
 		p.fails = 0
-		p.next = time.Now().Add(bootFirst)
+		p.brief++
+		p.next = time.Now().Add(b.backoff(p.brief, size))
 		return
 	}
 	log.Debugw("bootstrap peer not reached", "network", b.o.name, "peer", p.info.ID, "error", err)
 	p.fails++
+	p.next = time.Now().Add(b.backoff(p.fails, size))
+}
+
+// backoff is the wait after n failures, with size peers in the routing table.
+// b.mu is held.
+func (b *bootstrapper) backoff(n, size int) time.Duration {
 	longest := bootLazy
 	if size == 0 && time.Since(b.began) < bootPatience {
 		longest = bootEager
 	}
-	p.next = time.Now().Add(jitter(min(bootFirst<<min(p.fails-1, 10), longest)))
+	return jitter(min(bootFirst<<min(n-1, 10), longest))
 }
 
-// lost is told of each peer that was disconnected.
-func (b *bootstrapper) lost(id peer.ID) {
+// met is told of each peer that was connected.
+func (b *bootstrapper) met(id peer.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range b.peers {
 		if p.info.ID == id {
-			p.fails, p.next = 0, time.Now().Add(50*time.Millisecond)
-			b.began = time.Now()
-			signal(b.wake)
+			p.since = time.Now()
 		}
+	}
+}
+
+// lost is told of each peer that was disconnected. One whose connection did not
+// last keeps the wait that began with it.
+func (b *bootstrapper) lost(id peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.peers {
+		if p.info.ID != id {
+			continue
+		}
+		if time.Since(p.since) >= bootSteady {
+			p.fails, p.brief, p.next = 0, 0, time.Now().Add(50*time.Millisecond)
+			b.began = time.Now()
+		}
+		signal(b.wake)
 	}
 }
 
@@ -212,8 +240,8 @@ func (b *bootstrapper) hurry() {
 	defer b.mu.Unlock()
 	b.began = time.Now()
 	for _, p := range b.peers {
-		if p.fails > 0 {
-			p.fails, p.next = 0, time.Now()
+		if p.fails > 0 || p.brief > 0 {
+			p.fails, p.brief, p.next = 0, 0, time.Now()
 		}
 	}
 	signal(b.wake)

@@ -243,6 +243,8 @@ func (o *overlay) watch(sub event.Subscription) {
 			case event.EvtPeerConnectednessChanged:
 				if e.Connectedness == network.NotConnected {
 					o.boot.lost(e.Peer)
+				} else {
+					o.boot.met(e.Peer)
 				}
 			case event.EvtLocalAddressesUpdated:
 				o.boot.hurry()

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-msgio"
 	ma "github.com/multiformats/go-multiaddr"
@@ -133,6 +135,43 @@ func TestLANAnswersLANOnly(t *testing.T) {
 		}
 		if ask("45.0.0.9") == nil {
 			t.Error("somebody on the internet is answered")
+		}
+	})
+}
+
+// A bootstrap peer that closes each connection at once is dialled ever less, and
+// one that is gone for a moment, after a connection that lasted, at once.
+func TestBootstrapRefuses(t *testing.T) {
+	simulate(t, func(t *testing.T, s *simulation) {
+		boot := s.join("45.0.0", discovery.Config{Network: "test", Server: true})
+		var refuse atomic.Bool
+		var refused atomic.Int64
+		refuse.Store(true)
+		boot.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+			if refuse.Load() {
+				refused.Add(1)
+				go c.Close()
+			}
+		}})
+		m := s.join("45.0.0", discovery.Config{Network: "test", Bootstrap: []peer.AddrInfo{boot.info()}})
+		time.Sleep(2 * time.Minute) // within the first one it is eager
+		first := refused.Load()
+		if first > 60 {
+			t.Errorf("dialled %d times in two minutes", first)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := refused.Load() - first; n < 10 || n > 40 {
+			t.Errorf("dialled %d times in ten minutes more", n)
+		}
+
+		refuse.Store(false)
+		time.Sleep(time.Minute)
+		for _, c := range m.Network().ConnsToPeer(boot.ID()) {
+			c.Close()
+		}
+		time.Sleep(time.Second)
+		if got := m.Network().Connectedness(boot.ID()); got != network.Connected {
+			t.Errorf("a second after a lasting connection was lost: %v", got)
 		}
 	})
 }
