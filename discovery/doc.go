@@ -31,7 +31,7 @@
 //
 // Announcements are kept by kad-dht's sweeping provider: keys are stored in
 // Config.Store, sent region by region, and sent again before they run out.
-// Four things it does not do are done here.
+// Five things it does not do are done here.
 //
 //  1. Nothing is announced before there is an address to announce and a peer
 //     to announce it to; until then Status says what is missing.
@@ -44,6 +44,8 @@
 //     nearest to it, and is sent all of them when it has none. This is how a
 //     restarted bootstrap node learns the records again.
 //  4. Keys of former runs that nobody announces any more are dropped.
+//  5. Its timers stand still while the machine is suspended, and records run out
+//     meanwhile: after an hour of that everything is announced again.
 //
 // A server with Config.Store also keeps, over a restart, the addresses of the
 // providers whose records it holds; kad-dht stores the records only.

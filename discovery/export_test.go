@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -132,4 +133,12 @@ func (d *Discovery) Stored() (map[Topic]bool, error) {
 		}
 	}
 	return stored, err
+}
+
+// Suspender lets the time of day go on alone, as on a machine that is suspended.
+func Suspender() (suspend func(time.Duration), restore func()) {
+	var ahead atomic.Int64
+	was := wallClock
+	wallClock = func() time.Time { return was().Add(time.Duration(ahead.Load())) }
+	return func(d time.Duration) { ahead.Add(int64(d)) }, func() { wallClock = was }
 }

@@ -36,7 +36,16 @@ const (
 	// are read without an event to do so, before and after there are both.
 	pollShut = time.Second
 	pollOpen = 10 * time.Second
+	// sleptLittle is the least time without this process running that counts as
+	// a suspended machine, and sleptMuch how much of it, in all, makes everything
+	// be announced again: the records of others do not stand still meanwhile, and
+	// outlive the time until they are sent again by some hours.
+	sleptLittle = time.Minute
+	sleptMuch   = time.Hour
 )
+
+// wallClock tells the time of day; tests replace it.
+var wallClock = func() time.Time { return time.Now().Round(0) }
 
 // overlay is one DHT this host takes part in, or the content routing of the
 // application.
@@ -219,14 +228,47 @@ func (o *overlay) addrs() []ma.Multiaddr {
 	return o.d.host.Addrs()
 }
 
+// suspension notices that the machine was suspended: the clock that timers run
+// on stands still then, the time of day does not.
+type suspension struct {
+	wall, timers time.Time
+	total        time.Duration // since everything was announced last
+}
+
+// slept returns for how long the machine stood still since the last call, zero
+// if that was nothing to speak of.
+func (s *suspension) slept() time.Duration {
+	wall, timers := wallClock(), time.Now()
+	d := wall.Sub(s.wall) - timers.Sub(s.timers)
+	s.wall, s.timers = wall, timers
+	if d < sleptLittle {
+		return 0
+	}
+	return d
+}
+
+// woke makes up for a time during which the machine was suspended.
+func (o *overlay) woke(s *suspension, slept time.Duration) {
+	log.Infow("the machine was suspended", "network", o.name, "for", slept)
+	o.boot.hurry()
+	o.d.hurryAll(true)
+	if s.total += slept; s.total >= sleptMuch {
+		s.total = 0
+		o.forceAll()
+	}
+}
+
 // watch follows the host's events: peers entering the routing table,
-// bootstrap peers lost, addresses changed.
+// bootstrap peers lost, addresses changed; and notices a machine that was
+// suspended.
 func (o *overlay) watch(sub event.Subscription) {
 	defer sub.Close()
 	fresh := map[peer.ID]time.Time{}
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	wait := pollShut
+	var still suspension
+	still.slept() // from now on
 	for {
 		select {
 		case <-o.ctx.Done():
@@ -256,6 +298,9 @@ func (o *overlay) watch(sub event.Subscription) {
 			}
 		case <-poll.C:
 			wait *= 2
+		}
+		if slept := still.slept(); slept > 0 {
+			o.woke(&still, slept)
 		}
 		o.measure(fresh)
 		if wait = min(wait, pollShut); len(fresh) == 0 {

@@ -176,6 +176,42 @@ func TestBootstrapRefuses(t *testing.T) {
 	})
 }
 
+// After hours of suspension everything is announced again; after a moment of it
+// nothing is, unless such moments add up.
+func TestSuspended(t *testing.T) {
+	suspend, restore := discovery.Suspender()
+	defer restore()
+	simulate(t, func(t *testing.T, s *simulation) {
+		boot := s.join("45.0.0", discovery.Config{Network: "test", Server: true})
+		seeder := s.join("45.0.0", discovery.Config{Network: "test", Bootstrap: []peer.AddrInfo{boot.info()}})
+		topic := random(t)
+		if err := seeder.Announce(topic); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		sent := seeder.Sent()
+		if sent == 0 {
+			t.Fatal("nothing was announced")
+		}
+		check := func(slept time.Duration, again bool) {
+			t.Helper()
+			suspend(slept)
+			time.Sleep(2 * time.Minute)
+			now := seeder.Sent()
+			if (now > sent) != again {
+				t.Errorf("after %v of suspension %d records were sent", slept, now-sent)
+			}
+			sent = now
+		}
+		check(10*time.Hour, true)
+		check(-10*time.Hour, false) // a clock that is put right
+		check(30*time.Second, false)
+		check(35*time.Minute, false)
+		check(35*time.Minute, true)
+		check(35*time.Minute, false)
+	})
+}
+
 // Records outlive their validity because they are sent again, and a topic
 // that was given up runs out.
 func TestReannounce(t *testing.T) {
