@@ -30,7 +30,9 @@ const (
 // Config describes a node. The zero value is a node with a new identity on
 // the public Amino DHT that keeps nothing on disk.
 type Config struct {
-	// Dir holds the identity, the listening port and the state of discovery.
+	// Dir holds the identity, the listening port and the state of discovery, and what
+	// is known of the feeds that are written here: see the package comment. It is not
+	// to be copied, nor to be restored from a backup that is older than the feeds.
 	// It is made when missing and locked while the node runs. Empty: nothing
 	// is kept.
 	Dir string

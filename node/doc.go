@@ -48,6 +48,29 @@
 // others are parked and answer from memory what they have; a request for a block
 // opens the files for it. An idle feed costs some kibibytes and no goroutine.
 //
+// # Restored and copied directories
+//
+// A writer that goes on from a backup signs other blocks at places that readers have seen
+// already: its feed is forked, and they stop at that for good. So a node with Config.Dir
+// keeps there who writes (feed.Options.Identity) and the highest length of each feed that
+// Open opened and that was written here, and gives both to Open, unless the caller sets
+// Identity himself; package guard says what that is worth. A feed's directory that was
+// restored, alone or with Config.Dir, or came from elsewhere then opens and is served, but
+// Append fails with feed.ErrBehind or feed.ErrOtherWriter. The way out, when nobody else
+// writes the feed any more:
+//
+//	f, err := n.OpenToFetch(ctx, store.Dir("dir"), feed.Options{})
+//	have := f.Len()
+//	j, err := n.Share(ctx, f, node.JoinOptions{Lookup: true})
+//	err = f.Update(ctx, have+1)          // after ErrBehind: a peer has more
+//	err = f.Download(feed.Range{}).Wait(ctx)
+//	err = f.TakeOver(ctx, false)         // with true if nobody has more than is here
+//
+// Feeds of the command were written by its home, and of another node by that one's Dir:
+// they are taken over in the same way. Without Config.Dir nothing is known of the last run
+// and nothing compared, nor is it of feeds in memory. Feeds that the caller opens himself,
+// for Share or Add, he guards with package guard.
+//
 // # Loopback
 //
 // A node that listens on loopback addresses only sends no packet off the

@@ -24,7 +24,8 @@ type openFeed struct {
 // CloseFeed. It is served to every peer that knows it; Share makes it known. With
 // many feeds open, those at rest park: see Config.Lot. Several may be opened at the
 // same time, which is faster. One that is closed by itself is no longer in the node,
-// as after CloseFeed.
+// as after CloseFeed. With Config.Dir, one of one's own that was restored from a backup, or
+// last written elsewhere, does not take appends: see the package comment.
 func (n *Node) Open(ctx context.Context, s store.Storage, o feed.Options) (*feed.Feed, error) {
 	return n.open(ctx, s, o, protocol.FeedOptions{})
 }
@@ -36,9 +37,16 @@ func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po pro
 	if o.Lot == nil {
 		o.Lot = n.cfg.Lot
 	}
+	o, mine, err := n.guarded(s, o)
+	if err != nil {
+		return nil, err
+	}
 	f, err := feed.Open(ctx, s, o)
 	if err != nil {
 		return nil, err
+	}
+	if mine {
+		n.guard.Keep(f)
 	}
 	if err := n.add(f, true, po); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -46,8 +54,23 @@ func (n *Node) open(ctx context.Context, s store.Storage, o feed.Options, po pro
 	return f, nil
 }
 
+// guarded adds to the options of a feed who writes here and what was announced from here,
+// and tells whether its record is to be kept. One whose caller says who writes is his
+// affair, and one in memory is not restored from anywhere. Without Config.Dir it is a new
+// node each time, which would be another writer.
+func (n *Node) guarded(s store.Storage, o feed.Options) (_ feed.Options, mine bool, err error) {
+	if _, ok := s.(*store.MemoryStorage); ok || n.guard == nil || o.Identity != "" {
+		return o, false, nil
+	}
+	if o, mine, err = n.guard.Options(s, o); err != nil {
+		return o, false, fmt.Errorf("node: opening %s: %w", s, err)
+	}
+	return o, mine, nil
+}
+
 // Add gives the node a feed of the caller's, to be replicated as o says: without
-// serving it (NoUpload), say, or without fetching anything (NoDownload). Like one that
+// serving it (NoUpload), say, or without fetching anything (NoDownload). Who writes it, and
+// what was announced, is the caller's affair: see package guard. Like one that
 // Share adds, with no options, it is not closed by the node; its owner calls CloseFeed
 // before closing it. A feed that is in the node already is protocol.ErrAdded.
 func (n *Node) Add(f *feed.Feed, o protocol.FeedOptions) error { return n.add(f, false, o) }
@@ -143,6 +166,9 @@ func (n *Node) CloseFeed(key feed.Key) error {
 	case !open:
 		return fmt.Errorf("%w: %s", ErrNotOpen, key)
 	case f.ours:
+		if n.guard != nil {
+			n.guard.Update(f.feed)
+		}
 		return f.feed.Close()
 	}
 	return nil

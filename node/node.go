@@ -25,6 +25,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/discovery"
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/node/guard"
 	"github.com/go-hypercore/hypercore/protocol"
 )
 
@@ -32,6 +33,9 @@ var log = logging.Logger("hypercore/node")
 
 // stateDir is the directory of discovery's state in Config.Dir.
 const stateDir = "dht"
+
+// guardDir is the directory of what is known of the feeds written here, in Config.Dir.
+const guardDir = "writer"
 
 // Node is a running node. Its methods may be called from any goroutine.
 type Node struct {
@@ -44,7 +48,8 @@ type Node struct {
 	mounted bool // the host handles the node's protocols
 	mdns    bool // peers are looked for in the LAN
 	engine  *protocol.Engine
-	store   ds.Batching // nil without Config.Dir
+	store   ds.Batching   // nil without Config.Dir
+	guard   *guard.Keeper // nil without Config.Dir
 	born    time.Time
 	peers   *peers
 	rules   ruleBook
@@ -109,6 +114,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		if n.store, err = openState(cfg.Dir); err != nil {
 			return nil, err
 		}
+		n.guard = guard.NewKeeper(guard.At(filepath.Join(cfg.Dir, guardDir)))
 	}
 	if n.hosting, err = newHost(cfg, key, &n.rules); err != nil {
 		return nil, err
@@ -370,6 +376,9 @@ func (n *Node) release() error {
 		errs = append(errs, n.disc.Close())
 	}
 	n.wg.Wait()
+	if n.guard != nil { // nothing is announced any more
+		n.guard.Close()
+	}
 	for _, f := range feeds {
 		if f.ours {
 			errs = append(errs, f.feed.Close())

@@ -52,6 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// Refused in a directory that was restored or copied, if cfg.Dir is set: see package node.
 	if _, err := f.Append(ctx, []byte("hello"), []byte("world")); err != nil {
 		return err
 	}

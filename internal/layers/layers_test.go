@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"node/diagnosis":        {},
 	"node/guard":            {"feed", "store"},
 	"node/control":          {"feed", "store", "node/diagnosis", "node/guard"},
-	"node":                  {"discovery", "protocol", "feed", "store", "node/diagnosis"},
+	"node":                  {"discovery", "protocol", "feed", "store", "node/diagnosis", "node/guard"},
 	"cmd/hypercore":         {"node", "node/control", "node/diagnosis", "node/guard", "protocol/wire/dump", "discovery", "feed", "feed/merkle", "store"},
 	"examples/quickstart":   {"node", "feed", "store"},
 	"examples/follow":       {"node", "feed", "store"},

@@ -111,12 +111,14 @@ func (k *Keeper) Update(f *feed.Feed) {
 
 func (k *Keeper) lookAll() {
 	k.mu.Lock()
-	feeds := make([]*kept, 0, len(k.feeds))
+	var due []*kept
 	for _, x := range k.feeds {
-		feeds = append(feeds, x)
+		if x.due() {
+			due = append(due, x)
+		}
 	}
 	k.mu.Unlock()
-	for _, x := range feeds { // a disk may be slow: who opens a feed waits for one of them
+	for _, x := range due { // a disk may be slow: who opens a feed waits for one of them
 		k.mu.Lock()
 		if k.feeds[x.dk] == x {
 			k.look(x)
@@ -125,10 +127,16 @@ func (k *Keeper) lookAll() {
 	}
 }
 
+// due tells whether something may be new. Most feeds are idle, and this is cheap.
+func (x *kept) due() bool {
+	n := x.f.Len()
+	return n != x.length || n > x.last || x.behind || !x.f.Readable()
+}
+
 // look looks at a feed, and forgets it if it is closed and was before. mu held.
 func (k *Keeper) look(x *kept) {
-	if n := x.f.Len(); n == x.length && n <= x.last && !x.behind && x.f.Readable() {
-		return // nothing has come
+	if !x.due() {
+		return
 	}
 	s := x.f.Stats()
 	x.length = s.Length
