@@ -78,7 +78,9 @@ func (k *Keeper) Keep(f *feed.Feed) {
 	}
 	dk := f.DiscoveryKey()
 	if x := k.feeds[dk]; x != nil {
-		k.look(x)
+		if k.look(x); x.f.Readable() {
+			return // a second copy; the first one goes on
+		}
 	}
 	x := &kept{f: f, dk: dk, last: k.r.Announced(dk)}
 	k.feeds[dk] = x

@@ -108,6 +108,24 @@ func TestKeeper(t *testing.T) {
 	})
 }
 
+// A second copy of a feed that is open is not kept in its place: a node refuses it.
+func TestKeepTwice(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		r, s := guard.At(t.TempDir()), store.Memory()
+		k := guard.NewKeeper(r)
+		defer k.Close()
+		f := open(t, k, s, feed.Options{})
+		defer f.Close()
+		write(t, f, 1)
+		closeFeed(t, open(t, k, s.Clone(), feed.Options{}))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		write(t, f, 1)
+		k.Update(f)
+		wantRecord(t, "the first", r, f, 2)
+	})
+}
+
 // What was written without a record is recorded before it is announced again.
 func TestKeepRecords(t *testing.T) {
 	r, s := guard.At(t.TempDir()), store.Memory()
