@@ -86,7 +86,7 @@ func (f *Feed) readyFiles(s *found) error {
 	}
 	// A first commit has settled the files. Before it, who made them may have
 	// been killed, and nothing of them may be durable.
-	f.settled.Store(s.hasJournal && s.journal.seq > 1)
+	f.settled.Store(s.hasJournal && s.journal.seq > 1 && !f.unsynced(s))
 	if err := f.finishFinalize(s); err != nil {
 		return err
 	}
@@ -153,6 +153,11 @@ func (f *Feed) oweCommit(s *found, p *plan, foreign bool) error {
 		f.touched = touched{true, true, true}
 		f.bitsOpen = true
 	}
+	if f.unsynced(s) {
+		f.changes++
+		f.touched = touched{true, true, true}
+		f.bitsOpen, f.newBits, f.bitsLen = true, true, 0
+	}
 	if !p.whole && !p.rebuild && f.image.Pages() > 0 {
 		f.image.TouchAll() // so that the short page is written as a whole one
 	}
@@ -168,6 +173,12 @@ func (f *Feed) oweCommit(s *found, p *plan, foreign bool) error {
 	return nil
 }
 
+// unsynced reports whether all that was found is to be synced once: it was written by
+// somebody who never does that (NoSync).
+func (f *Feed) unsynced(s *found) bool {
+	return s.hasJournal && s.journal.unsynced && f.opts.Durability != NoSync && !f.opts.ReadOnly
+}
+
 // unsure reports whether what was found may only be in the cache of the operating
 // system. A writer's journal vouches for everything below its length, whether the
 // journal itself is durable or not: what it counts was synced before it was
@@ -176,7 +187,7 @@ func (f *Feed) unsure(s *found, p *plan) bool {
 	switch {
 	case f.opts.ReadOnly:
 		return false
-	case !s.hasJournal, p.foreign, p.sign:
+	case !s.hasJournal, p.foreign, p.sign, f.unsynced(s):
 		return true
 	}
 	return f.secret == nil && f.changes > 0

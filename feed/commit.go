@@ -271,7 +271,7 @@ func (f *Feed) commitJournal(r record, allBits bool) error {
 		// Nothing has vouched for this.
 		return nil
 	}
-	r.bits, r.open = f.bitsLen, !allBits
+	r.bits, r.open, r.unsynced = f.bitsLen, !allBits, f.opts.Durability == NoSync
 	if allBits {
 		r.bits = r.length
 	}

@@ -74,7 +74,7 @@ func (f *Feed) create(s *found) error {
 		}
 	}
 	r := f.recordNow()
-	r.seq = 1
+	r.seq, r.unsynced = 1, f.opts.Durability == NoSync
 	if err := f.writeJournal(&r); err != nil {
 		return err
 	}

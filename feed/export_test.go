@@ -13,7 +13,7 @@ func ParseSlot(b []byte) (Record, bool) { return parseSlot(b) }
 // NewRecord returns a record with all its fields set.
 func NewRecord(seq, length uint64, identity string, links ...uint64) Record {
 	return Record{seq: seq, length: length, announced: length + 3, byteLen: 7 * length, bits: length / 2,
-		unfinished: seq%2 == 0, key: Key{1, 2}, hash: [32]byte{3}, links: links, identity: identity, even: even{length / 2, min(length/2, 5)}}
+		unfinished: seq%2 == 0, unsynced: length%2 == 1, key: Key{1, 2}, hash: [32]byte{3}, links: links, identity: identity, even: even{length / 2, min(length/2, 5)}}
 }
 
 // Rest waits for a commit that is under way: what it has still to write after those

@@ -21,7 +21,8 @@ import (
 //	 32  8   bytes at that length
 //	 40  8   the bitfield file is durable up to this length
 //	 48  4   flags: 1 a static feed that is not finalized, 2 whoever wrote it has not
-//	         closed the feed
+//	         closed the feed, 4 whoever wrote it never syncs (NoSync): nothing is known
+//	         to be durable, whatever is said here
 //	 52  2   length of the identity     54  2   number of links
 //	 56 32   key                        88 32   tree hash at the length
 //	120 64   links: up to 8 lengths whose roots were not yet shown to be part of
@@ -42,6 +43,7 @@ const (
 
 	flagUnfinished = 1
 	flagOpen       = 2
+	flagUnsynced   = 4
 )
 
 var slotMagic = [8]byte{'h', 'c', 'j', 'o', 'u', 'r', 'n', '1'}
@@ -55,6 +57,7 @@ type record struct {
 	bits       uint64
 	unfinished bool
 	open       bool // the last commit before Close takes it back
+	unsynced   bool // nothing was synced
 	key        Key
 	hash       merkle.Hash
 	links      []uint64
@@ -79,6 +82,9 @@ func (r *record) marshal() (b [slotSize]byte) {
 	}
 	if r.open {
 		flags |= flagOpen
+	}
+	if r.unsynced {
+		flags |= flagUnsynced
 	}
 	be.PutUint32(b[48:], flags)
 	be.PutUint16(b[52:], uint16(len(r.identity)))
@@ -114,6 +120,7 @@ func parseSlot(b []byte) (r record, ok bool) {
 		byteLen: be.Uint64(b[32:]), bits: be.Uint64(b[40:]),
 		unfinished: be.Uint32(b[48:])&flagUnfinished != 0,
 		open:       be.Uint32(b[48:])&flagOpen != 0,
+		unsynced:   be.Uint32(b[48:])&flagUnsynced != 0,
 		key:        Key(b[56:88]), hash: merkle.Hash(b[88:120]),
 		even: even{be.Uint64(b[slotEven:]), be.Uint64(b[slotEven+8:])},
 	}

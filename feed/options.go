@@ -80,7 +80,8 @@ const (
 	// AppendDurable: Append returns when its blocks are on the disk. Concurrent
 	// appends share a sync, and a signature.
 	AppendDurable
-	// NoSync never syncs: for tests and caches.
+	// NoSync never syncs: for tests and caches. The first commit of an Open with
+	// another durability syncs everything that was written so.
 	NoSync
 )
 

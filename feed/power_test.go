@@ -396,3 +396,56 @@ func TestPowerCutBehindPage(t *testing.T) {
 	}
 	audit(t, g)
 }
+
+// TestSyncedAfterNoSync: what was written without syncs is durable when a feed that is
+// opened with them has committed, with its keys, whether anything was appended or not.
+func TestSyncedAfterNoSync(t *testing.T) {
+	ctx := t.Context()
+	for _, more := range []int{0, 1} {
+		for _, closed := range []bool{true, false} {
+			rec := storetest.NewCrash(nil)
+			process := &tether{Storage: rec}
+			f := open(t, process, feed.Options{Durability: feed.NoSync})
+			appendN(t, f, 40)
+			if err := f.Sync(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if !closed {
+				process.kill()
+			}
+			if err := f.Close(); closed && err != nil {
+				t.Fatal(err)
+			}
+			g := open(t, rec, durable)
+			appendN(t, g, more)
+			if err := g.Sync(ctx); err != nil {
+				t.Fatal(err)
+			}
+			g.Rest()
+			n := uint64(40 + more)
+			if shown := g.NextUnshown(0); shown != n {
+				t.Errorf("%d blocks are shown, want %d", shown, n)
+			}
+			for range 2 { // at once, and after it was closed
+				h, err := feed.Open(ctx, rec.Image(rec.Len(), storetest.Drop, 0), feed.Options{MustExist: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				holds(t, h, n)
+				if !h.Writable() {
+					t.Error("the secret key is lost")
+				}
+				h.Close()
+				g.Close()
+			}
+			before := rec.Len()
+			g = open(t, rec, durable)
+			g.Close()
+			for _, op := range rec.Ops()[before:] {
+				if op.Kind == storetest.Sync {
+					t.Errorf("synced once more: %v", op)
+				}
+			}
+		}
+	}
+}
