@@ -93,18 +93,18 @@ func (f *Feed) keepSecret(s *found) error {
 	if f.secret == nil || f.opts.DiscardSecretKey || stored && f.settled.Load() {
 		return nil
 	}
+	keep := f.keepSmall
 	if !stored {
-		if err := f.writeSmall(secretName, f.secret); err != nil {
-			return err
-		}
+		keep = f.writeSmall
 	}
-	if err := f.keepSmall(secretName, f.secret); err != nil {
+	if err := keep(secretName, f.secret); err != nil {
 		return err
 	}
 	return f.syncDirectory()
 }
 
-// writeSmall writes a small file, which keepSmall makes durable.
+// writeSmall writes a small file and makes it durable. Of a storage function only the
+// File that has made a file can tell that it is there to stay.
 func (f *Feed) writeSmall(name string, b []byte) error {
 	file, err := f.st.Open(name, true)
 	if err != nil {
@@ -114,7 +114,13 @@ func (f *Feed) writeSmall(name string, b []byte) error {
 	if err := file.Truncate(0); err != nil {
 		return f.fileError("empty", name, err)
 	}
-	return f.writeAt(name, file, b, 0)
+	if err := f.writeAt(name, file, b, 0); err != nil || f.opts.Durability == NoSync {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return f.fileError("sync", name, err)
+	}
+	return nil
 }
 
 // keepSmall makes a small file durable, if it is there. It is written again: what

@@ -48,9 +48,6 @@ func (f *Feed) writeKey(key Key) error {
 	if err := f.writeSmall(keyName, key[:]); err != nil {
 		return err
 	}
-	if err := f.keepSmall(keyName, key[:]); err != nil {
-		return err
-	}
 	return f.syncDirectory()
 }
 

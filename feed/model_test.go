@@ -492,6 +492,63 @@ func TestSecretElsewhere(t *testing.T) {
 	appendN(t, f, 2)
 }
 
+// maker is the File that has made a file; only its Sync makes that durable (store.Func).
+type maker struct {
+	store.File
+	synced func()
+}
+
+func (m maker) Sync() error {
+	m.synced()
+	return m.File.Sync()
+}
+
+// TestSyncedByMaker: in a storage function no file is left that a power cut may take
+// because the File that has made it was closed without a sync.
+func TestSyncedByMaker(t *testing.T) {
+	for _, static := range []bool{false, true} {
+		st := store.Memory()
+		var mu sync.Mutex
+		made := map[string]bool{} // whether it was synced
+		f := open(t, store.Func(func(name string, create bool) (store.File, error) {
+			old, err := st.Open(name, false)
+			if err == nil || !create {
+				return old, err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			made[name] = false
+			f, err := st.Open(name, true)
+			return maker{f, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				made[name] = true
+			}}, err
+		}), feed.Options{Durability: feed.AppendDurable, Static: static})
+		appendN(t, f, 3)
+		if static {
+			if err := f.Finalize(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := 7
+		if static {
+			want = 6 // no secret key
+		}
+		if len(made) != want {
+			t.Errorf("made %v", made)
+		}
+		for name, synced := range made {
+			if !synced {
+				t.Errorf("static %v: who has made %s has not synced it", static, name)
+			}
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	ctx := context.Background()
 	f := open(t, store.Memory(), feed.Options{})
