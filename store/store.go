@@ -47,8 +47,9 @@ type File interface {
 
 	// Lock takes an exclusive lock on the file, released by Close. It does not
 	// wait: if another File holds it, in this process or another, the error is
-	// ErrLocked (errors.Is) and names the file. On systems without such locks
-	// the error is errors.ErrUnsupported.
+	// ErrLocked (errors.Is) and names the file. Where a file that is open for
+	// reading only cannot be locked so (NFS), its lock keeps away writers only. On
+	// systems without such locks the error is errors.ErrUnsupported.
 	Lock() error
 }
 
