@@ -23,11 +23,14 @@ func (f *Feed) Close() error {
 	if f.looping {
 		f.kick()
 	}
+	if f.expected > 0 { // nobody else comes
+		f.expected = 0
+		f.enough <- struct{}{} // has room, see gathered
+	}
 	f.mu.Unlock()
 
 	f.loops.Wait()
 	f.wmu.Lock() // whoever changes the feed has ended
-	defer f.unlockWrites()
 	f.retire()
 	err := f.lastCommit()
 	f.commitMu.Lock()
@@ -45,6 +48,7 @@ func (f *Feed) Close() error {
 	f.watchers = nil
 	f.note(note{kind: noteClosed, err: err})
 	f.mu.Unlock()
+	f.unlockWrites() // a Replicator may call what wants it, to be told ErrClosed
 	f.dispatch()
 	f.mu.Lock()
 	if f.draining { // the Replicator is told by who calls it already

@@ -140,7 +140,7 @@ func (f *Feed) due() (at time.Time, ok bool) {
 func (f *Feed) gather(sleep func(time.Duration, chan struct{}) bool) {
 	f.mu.Lock()
 	limit := f.took
-	if f.waiting() >= f.waited || limit == 0 {
+	if f.waiting() >= f.waited || limit == 0 || f.closing {
 		f.mu.Unlock()
 		return
 	}

@@ -3,8 +3,10 @@ package feed
 import "github.com/go-hypercore/hypercore/feed/bitfield"
 
 // Replicator fetches for a feed and serves it. Its methods are called one after
-// the other, in the order of the events, without locks held: they may call the
-// feed, except Close, which waits for them. They must not block.
+// the other, in the order of the events. They may ask the feed. Close, which waits for
+// them, and what changes the feed they leave to another goroutine: whoever brings the
+// news may be in the middle of a change, and another would wait for it. They must not
+// block.
 type Replicator interface {
 	// DemandChanged: Demand is different from what it was.
 	DemandChanged()
