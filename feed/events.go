@@ -3,7 +3,8 @@ package feed
 import "context"
 
 // Event is what Watch tells: one of Appended, Downloaded, Extended, Uploaded,
-// Synced, Cleared, Lost, PeerEvent, Forked, Failed, Resumed, Missed, Reloaded and Closed.
+// Synced, Completed, Cleared, Lost, PeerEvent, Forked, Failed, Resumed, Missed, Reloaded
+// and Closed.
 type Event interface{ event() }
 
 // Appended: blocks Start to End-1 were appended here.
@@ -18,8 +19,15 @@ type Extended struct{ From, Length uint64 }
 // Uploaded: blocks Start to End-1 were sent to a peer.
 type Uploaded struct{ Start, End, Bytes uint64 }
 
-// Synced: everything up to this length is on the disk.
+// Synced: this length is on the disk, and what is here of it, which of a reader's may be
+// little: that all of it is here is told by Completed.
 type Synced struct{ Length uint64 }
+
+// Completed: with a block that came from elsewhere all blocks of the feed, as long as it
+// is known to be, are here: verified, and perhaps not on the disk yet. It comes again
+// after each time that some were missing, because the feed has grown, or they were
+// cleared or lost. (sync of npm hypercore)
+type Completed struct{ Length uint64 }
 
 // Cleared: blocks Start to End-1 were given up here.
 type Cleared struct{ Start, End uint64 }
@@ -67,6 +75,7 @@ func (Downloaded) event() {}
 func (Extended) event()   {}
 func (Uploaded) event()   {}
 func (Synced) event()     {}
+func (Completed) event()  {}
 func (Cleared) event()    {}
 func (Lost) event()       {}
 func (PeerEvent) event()  {}

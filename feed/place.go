@@ -139,5 +139,8 @@ func (f *Feed) place() {
 	f.newBits, f.newBlocks = true, true
 	f.downloaded(total)
 	f.progressed()
+	if n := f.acc.Len(); len(f.watchers) > 0 && f.image.Data.RunEnd(0, n) == n {
+		f.emit(Completed{Length: n}) // a block was missing till now
+	}
 	clear(a.placed) // the values are the caller's again
 }

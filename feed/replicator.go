@@ -103,6 +103,11 @@ func (f *Feed) Attach(r Replicator) (detach func(), err error) {
 	}, nil
 }
 
+// RemoteLen returns the longest length that connected peers have announced and that is
+// believed, 0 if there is none. It may be less than Len. Update proves a greater one.
+// (remoteLength of npm hypercore)
+func (f *Feed) RemoteLen() uint64 { return f.knownLen() }
+
 // knownLen asks the Replicator.
 func (f *Feed) knownLen() uint64 {
 	f.mu.Lock()

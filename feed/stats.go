@@ -7,7 +7,7 @@ type Stats struct {
 	Length     uint64 // blocks
 	ByteLength uint64
 	Blocks     uint64 // of them here
-	Durable    uint64 // length that is on the disk
+	Durable    uint64 // length that is on the disk, with what is here of it
 	Announced  uint64 // highest length that was ever announced
 
 	DownloadedBlocks, DownloadedBytes uint64 // from elsewhere, since Open
