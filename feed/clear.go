@@ -23,6 +23,16 @@ type hole struct{ off, end uint64 }
 // not here are skipped. With the space goes that of neighbours that are not here, up to
 // a border of 64 KiB, so that clearing one small block after the other gives all back.
 //
+// A reader that is not Sparse wants all blocks, those that were cleared as well: while
+// it has peers they come back. Who keeps only a part of a feed opens it with
+// Options.Sparse and says from where on it is wanted:
+//
+//	d := f.Download(feed.Range{Start: first}) // and all that comes later
+//	...
+//	next := f.Download(feed.Range{Start: newFirst})
+//	d.Cancel()
+//	err := f.Clear(ctx, first, newFirst)
+//
 // The bits are on the disk before the space is given back: a crash never leaves a
 // block that is promised and gone. ctx is looked at between pieces of at most 1024
 // runs of blocks: what has been cleared when it ends has its space given back first,

@@ -185,3 +185,43 @@ func TestClearLeavesNeighbours(t *testing.T) {
 		}
 	}
 }
+
+// TestKeepTheEnd: a sparse reader that downloads from a block on and clears what is before
+// it keeps the end of a feed, as the comment at Clear says.
+func TestKeepTheEnd(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		src := history(t, "a", 0, 20)
+		f := open(t, store.Memory(), feed.Options{Key: src.Key(), Sparse: true})
+		x := fetch(t, src, f)
+		d := f.Download(feed.Range{})
+		synctest.Wait()
+		if n := f.Downloaded(0, 0); n != 20 {
+			t.Fatalf("%d of 20 blocks", n)
+		}
+		next := f.Download(feed.Range{Start: 15})
+		defer next.Cancel()
+		d.Cancel()
+		if err := f.Clear(ctx, 0, 15); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := src.Append(ctx, block(20)); err != nil {
+			t.Fatal(err)
+		}
+		if err := src.Sync(ctx); err != nil {
+			t.Fatal(err)
+		}
+		x.DemandChanged() // a peer has more
+		synctest.Wait()
+		if !f.HasRange(15, 21) || f.Downloaded(0, 15) != 0 {
+			t.Errorf("%d of the cleared blocks came back, %d of the last six are here", f.Downloaded(0, 15), f.Downloaded(15, 21))
+		}
+		if b, err := f.Get(ctx, 3); err != nil || len(b) == 0 { // one can be had
+			t.Error(err)
+		}
+		if n := f.Downloaded(0, 15); n != 1 {
+			t.Errorf("%d of the cleared blocks are here", n)
+		}
+		shut(t, f)
+	})
+}

@@ -153,6 +153,10 @@
 // [Feed.Get]; what is here goes on being read. What is tried again, as on a full disk, is
 // waited for.
 //
+// A reader that is not sparse wants everything for as long as it is open, also what it has
+// cleared. To follow a feed and keep its end only, open it with Options.Sparse, download
+// Range{Start: x} and clear what is before x, see [Feed.Clear].
+//
 // The engine that fetches and serves implements [Replicator] and is attached to
 // the feed; [Feed.Demand] tells it what is wanted.
 package feed

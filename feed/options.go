@@ -32,7 +32,7 @@ type Options struct {
 	Repair bool
 
 	// Sparse: of a feed that is downloaded only what is asked for is fetched, not
-	// everything.
+	// everything. Without it what Clear gives up is fetched again.
 	Sparse bool
 	// Static creates a feed without a key pair: its key is its content. Append,
 	// then Finalize. It also opens one that is not finalized yet. To download one
