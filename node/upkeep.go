@@ -93,15 +93,17 @@ func (p *peers) notifiee() network.Notifiee {
 		DisconnectedF: func(_ network.Network, c network.Conn) {
 			p.n.routes.closed(c)
 			if !connected(p.n.host, c.RemotePeer()) {
-				p.gone(c.RemotePeer())
+				p.gone(c.RemotePeer(), c.Stat().Opened)
 			}
 		},
 	}}
 }
 
-// gone is called when a peer has no connection left. Peers with a stream are
-// told by its end.
-func (p *peers) gone(id peer.ID) {
+// gone is called when a peer has no connection left; the last one was opened at a
+// time. Peers with a stream are told by its end. Where the connection was all, because
+// there is no feed to offer, its end is that of the attempt: a peer that refuses this
+// node lets it connect first.
+func (p *peers) gone(id peer.ID, opened time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := p.m[id]
@@ -109,6 +111,16 @@ func (p *peers) gone(id peer.ID) {
 		return
 	}
 	st.dialed = false
+	if now, next := time.Now(), st.next; !p.hasKeys(st) && st.wanted() {
+		if now.Sub(opened) >= steadyAfter {
+			st.fails, st.next = 0, now.Add(jitter(firstRetry))
+		} else {
+			st.failed(now)
+		}
+		if next.After(st.next) {
+			st.next = next
+		}
+	}
 	signal(st.wake)
 	p.down(st)
 }
