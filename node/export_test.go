@@ -144,3 +144,24 @@ func multiaddrs(texts []string) (out []ma.Multiaddr) {
 
 // MaxLinks bounds the connections that a node makes for a topic.
 const MaxLinks = maxLinks
+
+// Met and Lost tell the topic of a join that a peer is connected, or no longer.
+func Met(j *Join, id peer.ID)  { j.t.up(id, proven) }
+func Lost(j *Join, id peer.ID) { j.t.down(id) }
+
+// MaxAddrs of a peer are remembered.
+const MaxAddrs = maxAddrs
+
+// Tried finds a peer that has failed at addresses, one find after the other, and tells
+// after which it is tried at once.
+func Tried(n *Node, finds ...[]ma.Multiaddr) (at []bool) {
+	st := &peerState{wake: make(chan struct{}, 1)}
+	for _, addrs := range finds {
+		st.fails, st.next = 9, time.Now().Add(time.Hour)
+		n.peers.mu.Lock()
+		n.peers.refresh(st, addrs)
+		n.peers.mu.Unlock()
+		at = append(at, st.fails == 0)
+	}
+	return at
+}

@@ -51,9 +51,16 @@ type topic struct {
 	announced  bool
 	candidates int
 	rotated    time.Time            // when an idle peer made room last
-	connected  map[peer.ID]standing // made when needed: most topics of a seeder meet nobody
+	connected  map[peer.ID]presence // made when needed: most topics of a seeder meet nobody
+	visits     uint64               // how often a peer connected
 	changed    chan struct{}        // closed when connected grows; made by those who wait
 	ended      bool
+}
+
+// presence is a peer of a topic that is connected.
+type presence struct {
+	standing
+	visit uint64 // tells this connection from those of before
 }
 
 // Share joins the topic of a feed and offers the feed to the peers met. A
@@ -247,7 +254,7 @@ func (t *topic) rotate(now time.Time) bool {
 // count counts the connected peers of a standing. t.mu is held.
 func (t *topic) count(s standing) (n int) {
 	for _, is := range t.connected {
-		if is == s {
+		if is.standing == s {
 			n++
 		}
 	}
@@ -265,14 +272,20 @@ func (t *topic) crowded() bool {
 func (t *topic) up(id peer.ID, s standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, ok := t.connected[id]; !ok && t.changed != nil {
-		close(t.changed)
-		t.changed = nil
+	is, ok := t.connected[id]
+	if !ok {
+		t.visits++
+		is.visit = t.visits
+		if t.changed != nil {
+			close(t.changed)
+			t.changed = nil
+		}
 	}
 	if t.connected == nil {
-		t.connected = map[peer.ID]standing{}
+		t.connected = map[peer.ID]presence{}
 	}
-	t.connected[id] = s
+	is.standing = s
+	t.connected[id] = is
 	t.settle()
 }
 
@@ -280,8 +293,9 @@ func (t *topic) up(id peer.ID, s standing) {
 func (t *topic) rate(id peer.ID, s standing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if was, ok := t.connected[id]; ok && was != s {
-		t.connected[id] = s
+	if is, ok := t.connected[id]; ok && is.standing != s {
+		is.standing = s
+		t.connected[id] = is
 		t.settle()
 	}
 }
@@ -304,7 +318,7 @@ func (t *topic) down(id peer.ID) {
 	}
 	delete(t.connected, id)
 	t.settle()
-	if t.search != nil && was == proven && t.count(proven) == 0 {
+	if t.search != nil && was.standing == proven && t.count(proven) == 0 {
 		t.search.Again()
 	}
 }
@@ -317,7 +331,7 @@ func (j *Join) Topic() feed.DiscoveryKey { return j.t.dk }
 // that were not looked for, fixed ones and those that have come, are in Status.
 func (j *Join) Peers(ctx context.Context) iter.Seq[peer.ID] {
 	return func(yield func(peer.ID) bool) {
-		known := map[peer.ID]bool{}
+		known := map[peer.ID]uint64{} // the visit of each
 		for {
 			select {
 			case <-j.left:
@@ -326,8 +340,9 @@ func (j *Join) Peers(ctx context.Context) iter.Seq[peer.ID] {
 			}
 			j.t.mu.Lock()
 			var fresh []peer.ID
-			for id := range j.t.connected {
-				if !known[id] {
+			for id, is := range j.t.connected {
+				if known[id] != is.visit {
+					known[id] = is.visit
 					fresh = append(fresh, id)
 				}
 			}
@@ -342,7 +357,6 @@ func (j *Join) Peers(ctx context.Context) iter.Seq[peer.ID] {
 			changed := j.t.changed
 			j.t.mu.Unlock()
 			for _, id := range fresh {
-				known[id] = true
 				if ctx.Err() != nil || !yield(id) {
 					return
 				}

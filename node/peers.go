@@ -24,7 +24,7 @@ const (
 	maxLinks    = 32
 	// maxDials run at a time.
 	maxDials = 16
-	// maxAddrs of one peer are remembered, to tell new ones.
+	// maxAddrs of one peer are remembered, those found last, to tell new ones.
 	maxAddrs = 64
 	// connTag protects connections that carry a stream, allowTag those of peers
 	// that the operator allows.
@@ -86,7 +86,7 @@ type peerState struct {
 	err     error               // of the last attempt, or the end of the last stream
 	asked   time.Time           // when the last feed was offered on link
 	dialed  bool                // the connection was made for this node's streams
-	addrs   []ma.Multiaddr      // it was found at, up to maxAddrs
+	addrs   []ma.Multiaddr      // it was found at, the last ones at the end
 	punches int                 // attempts to get off a relay
 	idle    time.Time           // since when the link has no feed
 	recall  time.Time           // called back until then, see recall
@@ -210,11 +210,14 @@ func (p *peers) refresh(st *peerState, addrs []ma.Multiaddr) {
 	st.seen = time.Now()
 	fresh := false
 	for _, a := range addrs {
-		if len(st.addrs) < maxAddrs && !ma.Contains(st.addrs, a) {
-			st.addrs = append(st.addrs, a)
-			fresh = true
+		at := slices.IndexFunc(st.addrs, a.Equal)
+		if at >= 0 {
+			st.addrs = slices.Delete(st.addrs, at, at+1)
 		}
+		st.addrs = append(st.addrs, a)
+		fresh = fresh || at < 0
 	}
+	st.addrs = slices.Delete(st.addrs, 0, max(len(st.addrs)-maxAddrs, 0))
 	switch {
 	case !fresh:
 	case st.link != nil && st.seen.Sub(st.link.heard()) > time.Second:
