@@ -21,6 +21,28 @@ func (p *peers) admit(t *topic, st *peerState) bool {
 	return st != nil || len(p.m) < maxPeers || p.forget()
 }
 
+// admitLAN is the same for a peer found in the local network. p.mu is held.
+func (p *peers) admitLAN(st *peerState) bool {
+	if p.lan >= maxLAN {
+		least := p.worst(func(st *peerState) bool { return st.lan && st.link == nil })
+		if least == nil {
+			return false
+		}
+		p.notLAN(least)
+		p.drop(least) // or its keeper does
+	}
+	return st != nil || len(p.m) < maxPeers || p.forget()
+}
+
+// notLAN notes that a peer no longer counts as one of the local network. p.mu is held.
+func (p *peers) notLAN(st *peerState) {
+	if st.lan {
+		st.lan = false
+		p.lan--
+		signal(st.wake)
+	}
+}
+
 // giveUp makes room in a topic by the candidate that has least to hope for; false if
 // there is none. p.mu is held.
 func (p *peers) giveUp(t *topic) bool {
@@ -60,6 +82,7 @@ func (p *peers) forget() bool {
 	for dk := range st.topics {
 		p.strike(st, dk)
 	}
+	p.notLAN(st)
 	st.fails = 0
 	p.drop(st) // or its keeper does
 	return true
@@ -78,7 +101,7 @@ func (p *peers) worst(pass func(*peerState) bool) (worst *peerState) {
 	compared := 0
 	for _, st := range p.m {
 		switch {
-		case st.link == nil && st.err == nil, st.link != nil && !p.fruitless(st, now), st.redial != nil, st.fixed, st.lan, now.Before(st.recall), now.Sub(st.lost) < recentLoss:
+		case st.link == nil && st.err == nil, st.link != nil && !p.fruitless(st, now), st.redial != nil, st.fixed, st.lan && !st.lost.IsZero(), now.Before(st.recall), now.Sub(st.lost) < recentLoss:
 			continue
 		case !pass(st):
 			continue

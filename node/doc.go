@@ -36,7 +36,7 @@
 //
 // A join lasts until Leave or Close. Peers are dialled in parallel within
 // bounds, each with a back-off of its own, so that records of peers that
-// vanished delay nobody. A peer that is lost is dialled again, a peer found
+// vanished delay nobody; no topic, nor the local network, can have all dials under way. A peer that is lost is dialled again, a peer found
 // at a new address at once. When a topic runs short of peers it is looked up
 // again. Peers count that have proven that they know the feed; those that do not
 // open it within some seconds make room when others wait, and are tried again

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/protocol"
 )
 
@@ -165,3 +166,10 @@ func Tried(n *Node, finds ...[]ma.Multiaddr) (at []bool) {
 	}
 	return at
 }
+
+// Found and FoundLAN tell a node of a peer found under a topic, or in the local network.
+func Found(n *Node, dk feed.DiscoveryKey, info peer.AddrInfo) { n.peers.found(dk, info) }
+func FoundLAN(n *Node, info peer.AddrInfo)                    { n.peers.foundLAN(info) }
+
+// MaxLAN peers of the local network are wanted.
+const MaxLAN = maxLAN

@@ -20,6 +20,7 @@ func (p *peers) addFixed(info peer.AddrInfo) error {
 	p.refresh(st, info.Addrs)
 	p.offer(st)
 	p.keep(st)
+	p.grantTurns() // it may wait for one, and come first now
 	signal(st.wake)
 	return nil
 }

@@ -136,17 +136,16 @@ func (p *peers) todo(st *peerState, now time.Time) (do action, wait time.Duratio
 
 // attempt connects to the peer and opens a stream.
 func (p *peers) attempt(st *peerState, keys []feed.Key) {
-	select {
-	case p.slots <- struct{}{}:
-	case <-p.n.ctx.Done():
+	turn, ok := p.takeTurn(p.n.ctx, st)
+	if !ok {
 		return
 	}
 	ctx, redial := context.WithCancel(p.n.ctx)
 	defer redial()
 	p.mu.Lock()
-	if p.roomFor(st, time.Now()) > 0 { // taken while this one waited for its turn
+	if !st.wanted() || p.roomFor(st, time.Now()) > 0 { // no longer, or taken while this one waited for its turn
+		p.endTurn(turn)
 		p.mu.Unlock()
-		<-p.slots
 		return
 	}
 	st.redial = redial
@@ -154,13 +153,16 @@ func (p *peers) attempt(st *peerState, keys []feed.Key) {
 	if time.Since(st.lost) < recentLoss {
 		limit = dialTimeout // rather often than long: what is sent into a network that is gone is repeated less and less
 	}
+	if st.fails == 0 && turn.origin.class < ofRecent && len(p.turns.waiting) > 0 {
+		limit = hurriedTimeout
+	}
 	p.mu.Unlock()
 
 	err := p.dial(ctx, st, keys, limit)
-	<-p.slots
 
 	now := time.Now()
 	p.mu.Lock()
+	p.endTurn(turn)
 	st.redial = nil
 	if p.closed || p.n.ctx.Err() != nil {
 		p.mu.Unlock()

@@ -22,8 +22,8 @@ const (
 	// may come in.
 	maxPerTopic = 256
 	maxLinks    = 32
-	// maxDials run at a time.
-	maxDials = 16
+	// maxLAN bounds the peers of the local network that are wanted.
+	maxLAN = 256
 	// maxAddrs of one peer are remembered, those found last, to tell new ones.
 	maxAddrs = 64
 	// connTag protects connections that carry a stream, allowTag those of peers
@@ -38,8 +38,8 @@ const (
 	firstRetry  = 200 * time.Millisecond
 	maxRetry    = 10 * time.Minute
 	steadyAfter = 5 * time.Second
-	// nearRetry is maxRetry for peers that are known to be good: fixed and
-	// local ones, and for recentLoss those that were connected, so that
+	// nearRetry is maxRetry for peers that are known to be good: fixed ones, local
+	// ones that were connected, and for recentLoss all that were, so that
 	// replication goes on soon after a network was gone.
 	nearRetry  = 4 * time.Second
 	recentLoss = 10 * time.Minute
@@ -56,14 +56,15 @@ const (
 
 // peers knows who is wanted and keeps one replication stream with each.
 type peers struct {
-	n     *Node
-	slots chan struct{} // one token per dial under way
+	n *Node
 
 	// mu guards the fields below and those of each peerState.
 	mu        sync.Mutex
 	closed    bool
 	m         map[peer.ID]*peerState
 	offenders offenders
+	turns     turns
+	lan       int // peers of the local network
 }
 
 // peerState is what is known about one peer.
@@ -80,7 +81,7 @@ type peerState struct {
 	wake    chan struct{}      // for the keeper
 
 	seen    time.Time // last found or connected
-	lost    time.Time // when the last stream that was steady ended
+	lost    time.Time // when the last stream that was steady ended, of local peers also a connection
 	fails   int
 	next    time.Time           // not tried before
 	err     error               // of the last attempt, or the end of the last stream
@@ -94,7 +95,7 @@ type peerState struct {
 }
 
 func newPeers(n *Node) *peers {
-	return &peers{n: n, slots: make(chan struct{}, maxDials), m: map[peer.ID]*peerState{}, offenders: offenders{}}
+	return &peers{n: n, m: map[peer.ID]*peerState{}, offenders: offenders{}, turns: turns{underway: map[origin]int{}}}
 }
 
 // get returns the state of a peer, made if there is none. One that is refused is not
@@ -149,18 +150,21 @@ func (p *peers) hasKeys(st *peerState) bool {
 
 // foundLAN is told of a peer found by mDNS.
 func (p *peers) foundLAN(info peer.AddrInfo) {
+	info.Addrs = worthTrying(info.Addrs)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st := p.m[info.ID]; (st == nil || !st.lan) && !p.admitLAN(st) {
+		return
+	}
 	if p.n.hosting.gate != nil {
 		p.n.hosting.gate.allowPrivate(info.ID)
 	}
-	info.Addrs = worthTrying(info.Addrs)
 	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.m[info.ID] == nil && len(p.m) >= maxPeers && !p.forget() {
-		return
-	}
 	st := p.get(info.ID)
-	st.lan = true
+	if !st.lan {
+		st.lan = true
+		p.lan++
+	}
 	p.refresh(st, info.Addrs)
 	p.keep(st)
 }
@@ -353,7 +357,7 @@ func (p *peers) down(st *peerState) {
 func (st *peerState) failed(now time.Time) {
 	st.fails++
 	limit := maxRetry
-	if st.fixed || st.lan || now.Sub(st.lost) < recentLoss {
+	if st.fixed || st.lan && !st.lost.IsZero() || now.Sub(st.lost) < recentLoss {
 		limit = nearRetry
 	}
 	st.next = now.Add(jitter(min(firstRetry<<min(st.fails-1, 12), limit)))

@@ -18,7 +18,7 @@ import (
 // accept connections and do nothing more. So only peers that have proven that they know
 // the feed count when a topic has enough of them. Those that this node opened a stream to
 // and that have no feed open on it are on trial: there are at most maxTrials of them in
-// a topic, and maxDials under way, and after trialTime one makes room if others wait. It
+// a topic, and maxOwnDials under way, and after trialTime one makes room if others wait. It
 // is tried again later, as one that failed. Where a topic has no feed, there is nothing
 // to prove, and each connection counts.
 //

@@ -45,7 +45,8 @@ func (p *peers) sweep() {
 				p.strike(st, dk)
 			}
 			if !st.fixed {
-				st.lan, st.fails = false, 0
+				p.notLAN(st)
+				st.fails = 0
 			}
 			signal(st.wake)
 			p.drop(st)
@@ -114,6 +115,9 @@ func (p *peers) gone(id peer.ID, opened time.Time) {
 	if now, next := time.Now(), st.next; !p.hasKeys(st) && st.wanted() {
 		if now.Sub(opened) >= steadyAfter {
 			st.fails, st.next = 0, now.Add(jitter(firstRetry))
+			if st.lan {
+				st.lost = now // it has shown that it is there
+			}
 		} else {
 			st.failed(now)
 		}
