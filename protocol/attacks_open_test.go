@@ -164,6 +164,14 @@ func (x *raw) live() {
 	}
 }
 
+// zeros keeps the stream alive with more bytes than small blocks would have.
+func (x *raw) zeros() {
+	for err := error(nil); err == nil; {
+		time.Sleep(time.Second / 2)
+		_, err = x.conn.Write(make([]byte, 1100))
+	}
+}
+
 // asks asks for what there is, again and again.
 func (x *raw) asks(d time.Duration) {
 	for range d / time.Second {

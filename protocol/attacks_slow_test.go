@@ -74,6 +74,15 @@ var slowAttacks = []attack{
 		held: "a large block on a slow line looks the same; what it was asked is asked of others",
 	},
 	{
+		name: "takes all requests, sends kilobytes of keep-alives, alone", deaf: true, ahead: time.Minute,
+		run: func(w *world, x *raw) {
+			x.announce(0, w.f)
+			go x.discard()
+			x.zeros()
+		},
+		native: protocol.ErrSilent, v6: protocol.ErrSilent, within: time.Minute,
+	},
+	{
 		name: "answers one block a second", deaf: true, ahead: time.Second,
 		run: func(w *world, x *raw) {
 			x.announce(0, w.f)

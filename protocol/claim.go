@@ -20,7 +20,7 @@ type claim struct {
 	running bool          // something of it is wanted, and time counts
 	open    time.Duration // for how long in all
 	looked  time.Duration // when that was counted last
-	heard   uint64        // bytes from the remote until then
+	heard   uint64        // bytes that it had carried until then
 	doubted bool
 }
 
@@ -34,14 +34,14 @@ func (sw *swarm) doubt(length uint64, now time.Duration) (changed bool) {
 			k.length, k.open, k.doubted = 0, 0, false
 		}
 		was := k.running
-		k.running = !k.doubted && c.length > length && c.peer != nil && c.begun && c.probe == nil && sw.wantsOf(c, length, now)
+		k.running = !k.doubted && c.length > length && c.peer != nil && c.begun && sw.wantsOf(c, length, now)
 		switch {
 		case !k.running:
 			continue
 		case !was:
-			k.looked, k.heard = now, c.s.r.Received()
+			k.looked, k.heard = now, c.s.r.Carried()
 		case now-k.looked >= claimStep:
-			step, heard := claimStep, c.s.r.Received()
+			step, heard := claimStep, c.s.r.Carried()
 			if heard-k.heard >= progressBytes {
 				step /= claimBusy
 			}
@@ -53,7 +53,7 @@ func (sw *swarm) doubt(length uint64, now time.Duration) (changed bool) {
 		}
 		if k.open >= claimTimeout {
 			k.doubted, k.running, changed = true, false, true
-		} else if k.open >= claimPause && c.asked(&special{index: length, beyond: true}) == nil {
+		} else if k.open >= claimPause && c.probe == nil && c.asked(&special{index: length, beyond: true}) == nil {
 			index, rank := c.first(length)
 			if rank < 0 {
 				index = c.length - 1

@@ -22,12 +22,14 @@ func TestFalseLength(t *testing.T) {
 		says   []byte
 		again  bool // and all over again, on a channel that it opens anew
 		within time.Duration
+		zeros  bool // beside more keep-alives than blocks would be
 	}{
-		"taken back":      {append(have(0, wire.MaxBlocks), wire.AppendUnhave(nil, 0, wire.Unhave{Length: wire.MaxBlocks})...), false, 0},
-		"not here":        {append(have(0, 1000), wire.AppendNoData(nil, 0, wire.NoData{Length: 1000, Reason: wire.ReasonNotHere})...), false, 0},
-		"never proven":    {have(1000, 1), false, 15 * time.Second},
-		"too long for us": {have(wire.MaxBlocks-1, 1), false, 15 * time.Second},
-		"opened anew":     {have(1000, 1), true, 15 * time.Second},
+		"taken back":      {append(have(0, wire.MaxBlocks), wire.AppendUnhave(nil, 0, wire.Unhave{Length: wire.MaxBlocks})...), false, 0, false},
+		"not here":        {append(have(0, 1000), wire.AppendNoData(nil, 0, wire.NoData{Length: 1000, Reason: wire.ReasonNotHere})...), false, 0, false},
+		"never proven":    {have(1000, 1), false, 15 * time.Second, false},
+		"among zeros":     {have(1000, 1), false, 15 * time.Second, true},
+		"too long for us": {have(wire.MaxBlocks-1, 1), false, 15 * time.Second, false},
+		"opened anew":     {have(1000, 1), true, 15 * time.Second, false},
 	} {
 		for _, dialect := range []protocol.Dialect{protocol.Native, protocol.V6} {
 			if dialect == protocol.V6 && (name == "not here" || liar.again) {
@@ -43,6 +45,9 @@ func TestFalseLength(t *testing.T) {
 					x.hello(f.Key())
 					x.send(liar.says)
 					go x.live()
+					if liar.zeros {
+						go x.zeros()
+					}
 					if liar.again {
 						go func() {
 							for err := error(nil); err == nil; {

@@ -42,7 +42,7 @@ func (s *Stream) tick() {
 		}
 		if n, rested := s.r.Received(), s.throttled.Load(); n != s.heard || rested != s.rested {
 			s.heard, s.rested, s.heardAt = n, rested, now
-			s.progress()
+			s.progress(s.r.Carried())
 		} else if now.Sub(s.heardAt) >= 6*every && s.pending.Load() == 0 {
 			s.fail(s.blame("read", ErrTimeout))
 			return
@@ -50,13 +50,13 @@ func (s *Stream) tick() {
 	}
 }
 
-// progress tells the tables that something is coming in: a large block may take
-// longer than requests are waited for.
-func (s *Stream) progress() {
-	if s.r.Received() < s.lastMark+progressBytes {
+// progress tells the tables that a large message is coming in: a block may take longer
+// than requests are waited for. What carries nothing, as keep-alives, is none.
+func (s *Stream) progress(carried uint64) {
+	if carried < s.lastMark+progressBytes {
 		return
 	}
-	s.lastMark = s.r.Received()
+	s.lastMark = carried
 	s.mu.Lock()
 	cs := make([]*channel, 0, len(s.channels))
 	for _, c := range s.channels {
@@ -74,6 +74,6 @@ func (s *Stream) progress() {
 	}
 }
 
-// progressBytes is how many bytes must have come for a remote to count as busy
-// answering: more than it can say in keep-alives.
+// progressBytes is how many bytes must have come, as Reader.Carried counts them, for a
+// remote to count as busy answering.
 const progressBytes = 1024

@@ -188,8 +188,8 @@ const (
 	// claimTimeout is for how long a remote need not prove a length that it has
 	// announced, while something is wanted of what it tells of, before that counts no
 	// more. It is asked for proof alone after claimPause, since blocks are proof as well.
-	// The time is counted in steps. Of one in which more comes from it than
-	// progressBytes only a part counts: a large block may be under way, and the proof
+	// The time is counted in steps. Of one in which more than progressBytes of a large
+	// message come from it only a part counts: a block may be under way, and the proof
 	// behind it.
 	claimTimeout = 10 * time.Second
 	claimPause   = 3 * time.Second

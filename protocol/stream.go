@@ -60,7 +60,7 @@ type Stream struct {
 	heard    uint64 // bytes received at heardAt
 	rested   int64  // throttled at heardAt
 	heardAt  time.Time
-	lastMark uint64 // bytes received when that was called progress
+	lastMark uint64 // bytes carried when that was called progress
 
 	born       time.Time      // constant
 	pending    atomic.Int64   // bytes in inbox

@@ -48,7 +48,9 @@
 // was overtaken (later ones were answered) and is older than Limits.Timeout is
 // given to others, and the peer counts as not having the block. A peer that
 // answers nothing for that long is stalled: all of it goes to others and it is
-// only probed, with one block at a time, until it answers.
+// only probed, with one block at a time, until it answers. While an answer is coming
+// in that takes as long (Progress), only what others have goes to them, all but the
+// oldest request, and the peer is asked for nothing more until then.
 //
 // A peer that refuses for now (NotNow) keeps its blocks and would be first again
 // for the same ones: it is left alone for 100 ms, and twice as long each time, up to

@@ -69,6 +69,8 @@ type Peer struct {
 	rtt        time.Duration // lowest answer time, 0 before the first
 	rate       rate
 	lastAnswer time.Duration // when anything asked last arrived
+	lastPart   time.Duration // when a part of something large did
+	looked     time.Duration // when expireBehind last was at it
 	newest     time.Duration // the latest time of asking among what was answered
 	stalled    bool
 	stalls     int // stalls in a row without an answer between them
@@ -251,8 +253,9 @@ func (p *Peer) urgentRoom() int {
 	return max(0, min(p.window()+urgentExtra, p.limits.Blocks)-p.inflight)
 }
 
-// Progress tells that a part of a large answer has come: the peer is not silent.
-func (p *Peer) Progress(now time.Duration) { p.lastAnswer = now }
+// Progress tells that a part of a large answer has come: the peer is not silent. It is
+// waited for its oldest request, and for others as far as nobody else has the blocks.
+func (p *Peer) Progress(now time.Duration) { p.lastPart = now }
 
 // InFlight is the number of blocks in flight at the peer.
 func (p *Peer) InFlight() int { return p.inflight }

@@ -346,6 +346,38 @@ func TestSilentPeerIsProbed(t *testing.T) {
 	}
 }
 
+// TestProgressHoldsOne: a peer of which parts of a large answer come is waited for its oldest
+// request; what waits behind it goes to others who have it, and stays where nobody has.
+func TestProgressHoldsOne(t *testing.T) {
+	tb := schedule.New(0)
+	p := tb.AddPeer(schedule.Limits{Timeout: time.Second})
+	p.Have(0, 300)
+	tb.SetDemand(schedule.Demand{Urgent: []uint64{0, 100, 200}})
+	plan(tb, 0)
+	if p.InFlight() != 3 {
+		t.Fatal("in flight:", p.InFlight())
+	}
+	q := tb.AddPeer(schedule.Limits{Timeout: time.Second})
+	q.Have(0, 200)
+	q.Pause(true)
+	for now := 100 * ms; now <= 3000*ms; now += 100 * ms {
+		p.Progress(now)
+		tick(tb, now)
+	}
+	if p.InFlight() != 2 || !p.Awaits(0) || !p.Awaits(200) {
+		t.Fatal("waits for 0, 100, 200:", p.Awaits(0), p.Awaits(100), p.Awaits(200))
+	}
+	q.Pause(false)
+	got := plan(tb, 3000*ms)
+	want(t, got[q], []uint64{100})
+	if len(got[p]) > 0 {
+		t.Fatal("it is asked for more:", got[p])
+	}
+	if v := p.Arrived(0, 10, 3100*ms); v != schedule.Asked || p.Stalled() {
+		t.Fatal(v, p.Stalled())
+	}
+}
+
 // TestWindow lets a peer answer over a path with a round trip and a bandwidth and checks that the
 // window finds it: the path is full, the queue in front of it short.
 func TestWindow(t *testing.T) {

@@ -21,6 +21,8 @@ const (
 	// slowAnswer is how much longer than elsewhere a block must take at a peer that
 	// takes no request back for it to be asked twice, before it is late.
 	slowAnswer = time.Second
+	// lookBehind is how often it is looked what waits behind a large answer.
+	lookBehind = time.Second
 )
 
 // Actions is what Tick wants done. The runs are the table's to reuse.
@@ -69,6 +71,10 @@ func (t *Table) expire(p *Peer, now time.Duration) (silent bool) {
 		return false
 	}
 	if now-max(f.at, p.lastAnswer) >= p.limits.Timeout {
+		if now-p.lastPart < p.limits.Timeout {
+			t.expireBehind(p, f, now)
+			return false
+		}
 		// Nothing at all for that long.
 		p.flights.each(func(f *flight) { t.expireFlight(p, f, false) })
 		p.flights.trim()
@@ -87,6 +93,43 @@ func (t *Table) expire(p *Peer, now time.Duration) (silent bool) {
 		}
 	}
 	p.flights.trim()
+	return false
+}
+
+// expireBehind gives back what waits behind an answer of which only a part has come,
+// where others have it. Until p has answered it is asked for nothing more: it would be
+// the first to be asked for the same again.
+func (t *Table) expireBehind(p *Peer, oldest *flight, now time.Duration) {
+	if len(t.peers) < 2 || now-p.looked < lookBehind {
+		return
+	}
+	p.looked = now
+	p.flights.each(func(f *flight) {
+		if f == oldest || now-f.at < p.limits.Timeout {
+			return
+		}
+		lost := uint64(0)
+		for m := f.mask; m != 0; m &= m - 1 {
+			if b := f.word*64 + low(m); t.elsewhere(p, b) {
+				lost |= bit(b)
+			}
+		}
+		if lost != 0 {
+			p.lose(flight{word: f.word, mask: lost, at: f.at})
+			p.giveUp(f, lost)
+			p.stalled = true
+		}
+	})
+	p.flights.trim()
+}
+
+// elsewhere tells whether somebody else has block b, and answers.
+func (t *Table) elsewhere(p *Peer, b uint64) bool {
+	for _, q := range t.peers {
+		if q != p && !q.stalled && q.remote.Get(b) {
+			return true
+		}
+	}
 	return false
 }
 

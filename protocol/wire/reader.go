@@ -22,7 +22,7 @@ const (
 // stay: what the remote announces costs no memory before it has come, and what has come is not
 // copied, except the begin of a frame that passes the end of a slab.
 //
-// Received may be called from any goroutine, everything else belongs to one.
+// Received and Carried may be called from any goroutine, everything else belongs to one.
 //
 // The Body of a frame is valid until the next call of Next, or as long as the slab is held.
 type Reader struct {
@@ -45,6 +45,8 @@ type Reader struct {
 	err      error   // ends everything
 
 	received atomic.Uint64
+	whole    uint64        // carried by frames that were given out
+	carried  atomic.Uint64 // and by what has come of the one at pos
 }
 
 // NewReader returns a Reader of src that refuses channels of MaxChannels or more.
@@ -70,12 +72,17 @@ func (r *Reader) Next() (Frame, error) {
 		case err != nil:
 			r.err = err
 		case n > r.end-r.pos:
+			r.carry(n)
 			r.err = r.fill(n)
 		default:
 			r.pos += n
 			r.large = max(r.large, n)
 			if f.Body != nil {
 				r.last = n
+				if carries(f.Type) {
+					r.whole += uint64(n)
+					r.carried.Store(r.whole)
+				}
 				return f, nil
 			}
 		}
@@ -119,6 +126,29 @@ func (r *Reader) SetCipher(c *Cipher) {
 
 // Received returns how many bytes have come.
 func (r *Reader) Received() uint64 { return r.received.Load() }
+
+// Carried returns how many of them belong to messages that may be as large as a frame, so that
+// the next one has to wait for them: to Data, DataRange and Extension, also to one of which only
+// a part has come.
+func (r *Reader) Carried() uint64 { return r.carried.Load() }
+
+// carries tells whether messages of a type are counted by Carried.
+func carries(t Type) bool { return t == TypeData || t == TypeDataRange || t == TypeExtension }
+
+// carry counts what has come of the frame at pos, of n bytes as far as is known.
+func (r *Reader) carry(n int) {
+	b := r.buf[r.pos:r.end]
+	k := 0
+	for k < len(b) && b[k] >= 0x80 {
+		k++ // through the length
+	}
+	if n <= k+2 || k+1 >= len(b) {
+		return
+	}
+	if h, size := readVarint(b[k+1:]); size > 0 && carries(Type(h&15)) {
+		r.carried.Store(r.whole + uint64(len(b)))
+	}
+}
 
 // Close gives the Reader's slab back. Slabs held by others stay theirs. It does not close the
 // connection.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -98,6 +99,37 @@ func TestReaderCuts(t *testing.T) {
 		}
 		r.Close()
 		wg.Wait()
+	}
+}
+
+// TestReaderCarried: what comes counts as carried where it belongs to a message that may be large, from
+// its first bytes on, and is counted once.
+func TestReaderCarried(t *testing.T) {
+	data := wire.AppendData(nil, 3, wire.Data{Index: 1, Value: make([]byte, 5000), HasValue: true})
+	have := wire.AppendHave(nil, 3, wire.Have{Length: 1 << 20, Bitfield: make([]byte, 3000), HasBitfield: true})
+	ext := wire.AppendExtension(nil, 3, 0, make([]byte, 1000))
+	for _, c := range []struct {
+		name   string
+		stream []byte
+		want   int
+	}{
+		{"keep-alives", make([]byte, 9000), 0},
+		{"a map", have, 0},
+		{"a part of a map", have[:2000], 0},
+		{"a block", data, len(data)},
+		{"a part of a block", data[:4000], 4000},
+		{"an extension, zeros, a part of a block", slices.Concat(ext, make([]byte, 100), data[:10]), len(ext) + 10},
+	} {
+		r := wire.NewReader(iotest.OneByteReader(bytes.NewReader(c.stream)))
+		for {
+			if _, err := r.Next(); err != nil {
+				break
+			}
+		}
+		if n := r.Carried(); n != uint64(c.want) {
+			t.Errorf("%s: %d bytes, want %d", c.name, n, c.want)
+		}
+		r.Close()
 	}
 }
 
