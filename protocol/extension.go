@@ -19,17 +19,55 @@ type Extension struct {
 	closed  atomic.Bool
 }
 
-// Peer is a remote that has a feed open.
-type Peer struct{ c *channel }
+// Peer is a remote that has a feed open. There is one for each stream and feed: pointers to
+// it can be compared, as long as the stream runs and the feed is not removed.
+type Peer struct {
+	s  *Stream
+	dk feed.DiscoveryKey
+}
 
 // ID returns StreamOptions.RemoteID.
-func (p *Peer) ID() []byte { return p.c.s.o.RemoteID }
+func (p *Peer) ID() []byte { return p.s.o.RemoteID }
 
 // Label returns StreamOptions.Label.
-func (p *Peer) Label() string { return p.c.s.o.Label }
+func (p *Peer) Label() string { return p.s.o.Label }
 
 // Stream returns the stream.
-func (p *Peer) Stream() *Stream { return p.c.s }
+func (p *Peer) Stream() *Stream { return p.s }
+
+// Remotes returns the remotes that have a feed open, for Extension.Send. Nil if the feed
+// was not added.
+func (e *Engine) Remotes(dk feed.DiscoveryKey) []*Peer {
+	sw := e.swarm(dk)
+	if sw == nil {
+		return nil
+	}
+	sw.mu.Lock()
+	cs := slices.Clone(sw.channels)
+	sw.mu.Unlock()
+	var out []*Peer
+	for _, c := range cs {
+		c.s.mu.Lock()
+		if c.joined && !c.gone && !c.s.ended {
+			out = append(out, c.s.peerOf(dk))
+		}
+		c.s.mu.Unlock()
+	}
+	return out
+}
+
+// peerOf returns the remote as one that has a feed open. mu held.
+func (s *Stream) peerOf(dk feed.DiscoveryKey) *Peer {
+	p := s.peers[dk]
+	if p == nil {
+		p = &Peer{s, dk}
+		if s.peers == nil {
+			s.peers = map[feed.DiscoveryKey]*Peer{}
+		}
+		s.peers[dk] = p
+	}
+	return p
+}
 
 // RegisterExtension makes an extension known on a feed that was added. handler
 // is called with each message, from the goroutine that reads the stream: it must
@@ -105,7 +143,16 @@ func (x *Extension) Send(p *Peer, payload []byte) error {
 	if x.closed.Load() {
 		return ErrClosed
 	}
-	return p.c.sendExtension(x.name, payload)
+	p.s.mu.Lock()
+	c, ended := p.s.channels[p.dk], p.s.ended
+	p.s.mu.Unlock()
+	switch {
+	case ended:
+		return ErrClosed
+	case c == nil || p.dk != x.sw.dk:
+		return ErrNoExtension
+	}
+	return c.sendExtension(x.name, payload)
 }
 
 // Broadcast sends a message to all remotes that have the feed open and know the
@@ -158,6 +205,7 @@ func (c *channel) onExtension(body []byte) error {
 	if h := c.s.hello; h != nil && id < uint64(len(h.Extensions)) {
 		name = h.Extensions[id]
 	}
+	p := c.s.peerOf(c.dk)
 	c.s.mu.Unlock()
 	if name == "" {
 		return nil
@@ -170,7 +218,7 @@ func (c *channel) onExtension(body []byte) error {
 	}
 	c.sw.mu.Unlock()
 	if x != nil && x.handler != nil && !x.closed.Load() {
-		x.handler(&Peer{c}, payload)
+		x.handler(p, payload)
 	}
 	return nil
 }

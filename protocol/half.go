@@ -263,6 +263,9 @@ func (s *Stream) remoteOver(c *channel) {
 // open is closed by the swarm.
 func (s *Stream) takeBack(sw *swarm) {
 	s.mu.Lock()
+	if s.e.swarm(sw.dk) == nil {
+		delete(s.peers, sw.dk)
+	}
 	c := s.channels[sw.dk]
 	if c == nil || c.sw != sw || c.joined {
 		s.mu.Unlock()

@@ -74,12 +74,13 @@ type Stream struct {
 
 	mu         sync.Mutex
 	channels   map[feed.DiscoveryKey]*channel
-	next       uint64            // our next channel number
-	spare      []spare           // numbers of closed channels (Native), to be used before
-	starved    bool              // there was no number for an answer
-	firstOut   bool              // our first Feed was sent
-	begun      bool              // (V6) with the first Feed of ours, or with encryption of the remote
-	firstKey   feed.DiscoveryKey // of that one
+	peers      map[feed.DiscoveryKey]*Peer // those that a program was given
+	next       uint64                      // our next channel number
+	spare      []spare                     // numbers of closed channels (Native), to be used before
+	starved    bool                        // there was no number for an answer
+	firstOut   bool                        // our first Feed was sent
+	begun      bool                        // (V6) with the first Feed of ours, or with encryption of the remote
+	firstKey   feed.DiscoveryKey           // of that one
 	sentHello  bool
 	hello      *wire.Handshake // the remote's; nil before it came
 	names      []string        // our extensions, as sent
@@ -311,6 +312,17 @@ func (s *Stream) RemoteUserData() []byte {
 		return nil
 	}
 	return slices.Clone(s.hello.UserData)
+}
+
+// HandshakeID returns the ID of the remote's Handshake: what a V6 remote calls itself. It
+// proves nothing. Nil before it came, and on Native streams, of which RemoteID is proven.
+func (s *Stream) HandshakeID() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hello == nil || s.o.Dialect == Native {
+		return nil
+	}
+	return slices.Clone(s.hello.ID)
 }
 
 // Options returns what the stream was made with.
