@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,6 +127,16 @@ var sourceAttacks = []attack{
 			x.repeat(20_000, func(c []byte, _ uint64) []byte { return append(c, b...) })
 		},
 		native: protocol.ErrUnasked, v6: protocol.ErrUnasked, within: 10 * time.Second,
+	},
+	{
+		name: "runs nobody asked for beside answers", dialect: []protocol.Dialect{protocol.Native}, deaf: true, ahead: time.Second,
+		run: func(w *world, x *raw) {
+			x.announce(0, w.f)
+			go x.live()
+			run := wire.AppendDataRange(nil, 0, wire.DataRange{Start: 1 << 40, Sizes: slices.Repeat([]uint64{1}, 100), Values: make([]byte, 100)})
+			x.serve(w.f, func(p *feed.Proof) []byte { return append(data(p), run...) })
+		},
+		native: protocol.ErrUnasked, within: time.Second,
 	},
 	{
 		name: "8 MiB blocks nobody asked for",

@@ -168,8 +168,8 @@ const (
 	// ends the stream.
 	maxEarly   = 17
 	earlyBytes = 1024
-	// maxUnasked is how many blocks nobody asked for a remote may send in a row.
-	// hypercore 6 sends none, but answers may cross.
+	// maxUnasked is how many blocks nobody asked for a remote may send beyond as many as
+	// it was asked for. hypercore 6 sends none, but answers may cross.
 	maxUnasked = 256
 	// maxAnnounce is how many separate runs of new blocks wait to be announced to
 	// a remote that does not read; then neighbours are joined, and what lies between

@@ -265,7 +265,7 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 		if p.Value == nil {
 			if c.answerSpecial(p.Index) {
 				keep = append(keep, *p)
-			} else if c.tally.unasked++; c.tally.unasked > maxUnasked {
+			} else if !c.unasked(1, 0) {
 				sw.mu.Unlock()
 				return nil, c.s.blame("data", ErrUnasked)
 			}
@@ -273,7 +273,7 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 		}
 		if c.awaited(p) {
 			keep = append(keep, *p)
-			c.tally.unasked = 0
+			c.unasked(0, 1)
 			continue
 		}
 		mark := len(cancels)
@@ -291,10 +291,8 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 		}
 		if asked > 0 {
 			keep = append(keep, *p)
-			c.tally.unasked = 0
-			continue
 		}
-		if c.tally.unasked++; c.tally.unasked > maxUnasked {
+		if !c.unasked(blocksOf(p)-uint64(asked), uint64(asked)) {
 			sw.mu.Unlock()
 			return nil, c.s.blame("data", ErrUnasked)
 		}
@@ -306,6 +304,15 @@ func (sw *swarm) arrived(c *channel, proofs []feed.Proof) ([]feed.Proof, error) 
 		}
 	}
 	return keep, nil
+}
+
+// unasked counts blocks that the remote sent without having been asked, and those it was
+// asked for, which make up for as many. False: there are too many. sw.mu held.
+func (c *channel) unasked(n, asked uint64) bool {
+	t := &c.tally
+	t.unasked += n
+	t.unasked -= min(t.unasked, asked)
+	return t.unasked <= maxUnasked
 }
 
 // blocksOf is how many blocks a proof brings.

@@ -22,11 +22,17 @@ func low(m uint64) uint64 { return 63 - uint64(bits.TrailingZeros64(m)) }
 
 // ring is a queue of flights in the order they were asked. Answered ones in its
 // middle stay, with an empty mask, until they reach the head or there is no room.
+//
+// A chain for each hash of a word leads from the newest flight to the oldest. What was
+// dropped at the head is not taken out of it: a chain ends where it would lead to a
+// place that is not older.
 type ring struct {
-	buf  []flight // length a power of two
-	head int      // of the oldest
-	n    int
-	hint int // offset from head of the flight found last
+	buf   []flight // length a power of two
+	chain []int32  // for each of buf the one before with the same hash, -1 for none
+	last  []int32  // for each hash the newest, -1 for none; as many as buf has
+	head  int      // of the oldest
+	n     int
+	hint  int // offset from head of the flight found last
 }
 
 func (r *ring) at(i int) *flight { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
@@ -44,6 +50,18 @@ func (r *ring) push(f flight) {
 	}
 	r.n++
 	*r.at(r.n - 1) = f
+	r.link(r.n - 1)
+}
+
+// link puts the flight at offset i, the newest so far, into its chain.
+func (r *ring) link(i int) {
+	at, h := (r.head+i)&(len(r.buf)-1), r.hash(r.at(i).word)
+	r.chain[at], r.last[h] = r.last[h], int32(at)
+}
+
+// hash is the chain of a word.
+func (r *ring) hash(word uint64) int {
+	return int(word*0x9e3779b97f4a7c15>>32) & (len(r.buf) - 1)
 }
 
 // grow makes room for as many flights as have blocks left, and drops the others:
@@ -57,22 +75,42 @@ func (r *ring) grow() {
 	buf := make([]flight, 0, size)
 	r.each(func(f *flight) { buf = append(buf, *f) })
 	r.buf, r.head, r.n, r.hint = buf[:size], 0, left, 0
+	r.chain, r.last = make([]int32, size), make([]int32, size)
+	for i := range r.last {
+		r.last[i] = -1
+	}
+	for i := range left {
+		r.link(i)
+	}
 }
 
-// find returns the flight that has the block of word and mask, nil if none.
+// find returns the oldest flight that has a block of word and mask, nil if none; or the
+// one that was found last, if that has.
 func (r *ring) find(word, mask uint64) *flight {
 	if r.hint < r.n {
 		if f := r.at(r.hint); f.word == word && f.mask&mask != 0 {
 			return f
 		}
 	}
-	for i := range r.n {
-		if f := r.at(i); f.word == word && f.mask&mask != 0 {
-			r.hint = i
-			return f
-		}
+	if r.n == 0 {
+		return nil
 	}
-	return nil
+	found := -1
+	for at, newer := r.last[r.hash(word)], r.n; at >= 0; at = r.chain[at] {
+		i := (int(at) - r.head) & (len(r.buf) - 1)
+		if i >= newer {
+			break
+		}
+		if f := &r.buf[at]; f.word == word && f.mask&mask != 0 {
+			found = i
+		}
+		newer = i
+	}
+	if found < 0 {
+		return nil
+	}
+	r.hint = found
+	return r.at(found)
 }
 
 // trim drops empty flights from the head.
@@ -81,7 +119,7 @@ func (r *ring) trim() {
 		r.pop()
 	}
 	if r.n == 0 && len(r.buf) > 64 {
-		r.buf = nil // an idle peer holds little memory
+		r.buf, r.chain, r.last = nil, nil, nil // an idle peer holds little memory
 		r.head, r.hint = 0, 0
 	}
 }
