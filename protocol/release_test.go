@@ -15,7 +15,7 @@ import (
 // covers all others. Those that are here are not fetched again, those that are not can be.
 func TestWrongRunOverWhatIsHere(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		const n = 500
+		const n = 200
 		a, b := newSide(t, "a"), newSide(t, "b")
 		f := a.create(n)
 		g := b.clone(f.Key(), true)

@@ -140,6 +140,41 @@ func (r *ring) each(fn func(*flight)) {
 	}
 }
 
+// within calls fn for every flight that has blocks left of [start, end), with those, in no
+// order. fn may clear its mask.
+func (r *ring) within(start, end uint64, fn func(f *flight, mask uint64)) {
+	if start >= end || r.n == 0 {
+		return
+	}
+	first, last := start/64, (end-1)/64
+	if last-first >= uint64(r.n) {
+		for i := range r.n {
+			f := r.at(i)
+			if m := f.mask & span(f.word, start, end); m != 0 {
+				fn(f, m)
+			}
+		}
+		return
+	}
+	for word := first; word <= last; word++ {
+		newer := r.n
+		for at := r.last[r.hash(word)]; at >= 0; at = r.chain[at] {
+			i := (int(at) - r.head) & (len(r.buf) - 1)
+			if i >= newer {
+				break
+			}
+			newer = i
+			f := &r.buf[at]
+			if f.word != word {
+				continue
+			}
+			if m := f.mask & span(word, start, end); m != 0 {
+				fn(f, m)
+			}
+		}
+	}
+}
+
 // oldest returns the oldest flight that has blocks left, nil if none.
 func (r *ring) oldest() *flight {
 	r.trim()

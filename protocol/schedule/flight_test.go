@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -40,6 +41,39 @@ func TestQueuesShrink(t *testing.T) {
 		}
 		if flights, lost := schedule.Room(p); flights > 64 || lost > c.most {
 			t.Errorf("%s: room for %d flights, and %d given to others", c.name, flights, lost)
+		}
+	}
+}
+
+// TestRingIndex: what is found by the index is what a walk over all flights finds, whatever was
+// asked, answered and dropped before.
+func TestRingIndex(t *testing.T) {
+	for _, words := range []uint64{3, 40, 4000} {
+		for seed := range uint64(20) {
+			var r schedule.Ring
+			rnd := rand.New(rand.NewPCG(seed, words))
+			for step := range 2000 {
+				word := rnd.Uint64N(words)
+				b := word*64 + rnd.Uint64N(64)
+				end := b + 1 + rnd.Uint64N(1+rnd.Uint64N(64*words))
+				switch k := rnd.IntN(20); {
+				case k < 8:
+					r.Push(word, rnd.Uint64()&rnd.Uint64()|1)
+				case k < 12:
+					if got, want := r.Find(word, 1<<(63-b%64)) != 0, r.Walk(b, b+1) > 0; got != want {
+						t.Fatalf("%d words, seed %d, step %d: found %v, there is %v", words, seed, step, got, want)
+					}
+				case k < 16:
+					want := r.Walk(b, end)
+					if got := r.Take(b, end); got != want || r.Walk(b, end) != 0 {
+						t.Fatalf("%d words, seed %d, step %d: %d flights of %d-%d, there are %d", words, seed, step, got, b, end, want)
+					}
+				case k < 19:
+					r.Drop()
+				case rnd.IntN(20) == 0:
+					r.Take(0, 64*words)
+				}
+			}
 		}
 	}
 }

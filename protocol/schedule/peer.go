@@ -141,11 +141,9 @@ func (p *Peer) Awaits(b uint64) bool { return p.flights.find(b/64, bit(b)) != ni
 // giveBack frees the blocks of a range that are in flight, and keeps them known
 // as asked for.
 func (p *Peer) giveBack(start, end uint64) (n int) {
-	p.flights.each(func(f *flight) {
-		if m := f.mask & span(f.word, start, end); m != 0 {
-			p.lose(flight{word: f.word, mask: m, at: f.at})
-			n += p.giveUp(f, m)
-		}
+	p.flights.within(start, end, func(f *flight, m uint64) {
+		p.lose(flight{word: f.word, mask: m, at: f.at})
+		n += p.giveUp(f, m)
 	})
 	p.flights.trim()
 	return n

@@ -28,9 +28,8 @@ const (
 func (p *Peer) Refused(start, end uint64, why Refusal, now time.Duration) {
 	back := p.unlose(start, end, why)
 	asked, n := time.Duration(0), 0
-	p.flights.each(func(f *flight) {
-		m := f.mask & span(f.word, start, end) &^ back[f.word]
-		if m == 0 {
+	p.flights.within(start, end, func(f *flight, m uint64) {
+		if m &^= back[f.word]; m == 0 {
 			return
 		}
 		asked = max(asked, f.at)
@@ -51,9 +50,8 @@ func (p *Peer) Refused(start, end uint64, why Refusal, now time.Duration) {
 // unlose forgets requests of a range that were given to others. With TakenBack it
 // is one for each block, and they are returned by word.
 func (p *Peer) unlose(start, end uint64, why Refusal) (back map[uint64]uint64) {
-	p.lost.each(func(f *flight) {
-		m := f.mask & span(f.word, start, end) &^ back[f.word]
-		if m == 0 {
+	p.lost.within(start, end, func(f *flight, m uint64) {
+		if m &^= back[f.word]; m == 0 {
 			return
 		}
 		f.mask &^= m
