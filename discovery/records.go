@@ -27,7 +27,8 @@ type recordLimits struct {
 }
 
 // heldRecords leave room for a peer that announces ten thousand feeds. A record
-// takes some 200 bytes of memory, at worst 300.
+// takes some 200 bytes of memory, at worst 500: with the longest key, and the only
+// one of its key and of its peer.
 var heldRecords = recordLimits{peer: 1 << 14, key: 1 << 9, total: 1 << 18}
 
 // recordStore is the datastore in which kad-dht keeps provider records. All of
