@@ -52,7 +52,7 @@
 //
 // # Records held for others
 //
-// kad-dht bounds the age of provider records, not their number. Here a server
+// kad-dht bounds the age of provider records, not their number. Here each overlay
 // holds at most 16,384 of one peer, 512 of one key and 262,144 in all. A new
 // record always finds room: it displaces the oldest one of its peer or its key,
 // or, where all is full, the oldest one of the peer that has most. What this
