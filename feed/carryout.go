@@ -133,8 +133,8 @@ func (f *Feed) completeBits(ctx context.Context, s *found, p *plan, old *bitfiel
 	return w.lost, err
 }
 
-// owesMore sees to it that nobody appends where entries may be lost: what they held was
-// perhaps shown. How much it was nobody knows, one block at least.
+// owesMore sees to it that nobody appends where a part of the journal may be lost: what it
+// told of was perhaps shown. How much it was nobody knows, one block at least.
 func (f *Feed) owesMore(p *plan) {
 	switch {
 	case p.lacks == nil:

@@ -101,8 +101,8 @@
 //	                                          lost is missing
 //	data that the disk does not give back     what is not marked yet is missing, what
 //	                                          is marked until Recheck or Repair
-//	the same of journal entries that may      an error; ReadOnly and Repair go on with
-//	count                                     those before, without appends (ErrBehind)
+//	the same of a slot of the journal, or of  an error; ReadOnly and Repair go on with
+//	entries that may count                    what is left, without appends (ErrBehind)
 //
 // # Parking
 //

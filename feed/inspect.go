@@ -318,13 +318,14 @@ func (i *inspector) journal() error {
 		return nil
 	}
 	var err error
-	if i.s.journal, i.s.hasJournal, err = readJournal(f.files.journal); err != nil {
+	if i.s.journal, i.s.hasJournal, err = readJournal(f.files.journal); err != nil && !i.s.hasJournal {
 		return f.fileError("read", journalName, err)
 	}
 	for k := range 2 {
 		var b [slotSize]byte
 		if _, err := readFull(f.files.journal, b[:], int64(k)*slotStride); err != nil {
-			return f.fileError("read", journalName, err)
+			i.problem(journalName, int64(k)*slotStride, "slot %d cannot be read: %v", k, err)
+			continue
 		}
 		if isZero(b[:]) {
 			continue

@@ -2,8 +2,6 @@ package feed
 
 import (
 	"encoding/binary"
-	"errors"
-	"io"
 
 	"golang.org/x/crypto/blake2b"
 
@@ -136,19 +134,20 @@ func parseSlot(b []byte) (r record, ok bool) {
 	return r, r.marshal() == [slotSize]byte(b)
 }
 
-// readJournal returns the newest valid slot; ok is false if there is none.
+// readJournal returns the newest valid slot; ok is false if there is none. With an error
+// a slot cannot be read, which may be newer.
 func readJournal(file store.File) (r record, ok bool, err error) {
 	var b [slotSize]byte
 	for k := range int64(2) {
-		n, err := file.ReadAt(b[:], k*slotStride)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return record{}, false, err
+		n, rerr := readFull(file, b[:], k*slotStride)
+		if rerr != nil {
+			n, err = 0, rerr
 		}
 		if s, valid := parseSlot(b[:n]); valid && int64(s.seq&1) == k && (!ok || s.seq > r.seq) {
 			r, ok = s, true
 		}
 	}
-	return r, ok, nil
+	return r, ok, err
 }
 
 // writeJournal writes the record into the slot that is not the newest.

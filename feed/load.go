@@ -83,7 +83,7 @@ type plan struct {
 	tail    bool   // appends beyond the length may count
 	cut     bool   // signatures beyond the length do not
 	entries []entry
-	lacks   error // why there may be more entries, which the disk does not give back
+	lacks   error // why the journal may say more, which the disk does not give back
 }
 
 // loadBitfield reads the bitfield file. whole is false if it is missing, has no

@@ -17,6 +17,7 @@ type found struct {
 	sizes       map[string]int64
 	journal     record
 	hasJournal  bool
+	lacks       error // why it may be the older slot, see owesMore
 }
 
 // content reports whether there are blocks, or traces of some.
@@ -185,7 +186,10 @@ func (f *Feed) look() (*found, error) {
 	}
 	if f.files.journal != nil {
 		if s.journal, s.hasJournal, err = readJournal(f.files.journal); err != nil {
-			return nil, f.fileError("read", journalName, err)
+			s.lacks = f.fileError("read", journalName, err)
+			if !s.hasJournal || !f.opts.ReadOnly && !f.opts.Repair {
+				return nil, s.lacks
+			}
 		}
 	}
 	return s, nil

@@ -15,7 +15,9 @@ func (f *Feed) planJournal(s *found, p *plan) error {
 	if err != nil && !f.opts.ReadOnly && !f.opts.Repair {
 		return err
 	}
-	p.lacks = err
+	if p.lacks = err; err == nil {
+		p.lacks = s.lacks
+	}
 	if p.byBits <= entriesEnd(j, entries) {
 		p.byBits = min(p.byBits, j.length) // those of the entries are set again
 	}

@@ -162,3 +162,46 @@ func TestUnreadableEntries(t *testing.T) {
 		})
 	}
 }
+
+// TestUnreadableSlot: with one slot of the journal a feed can be read and repaired, but as
+// the other may have said more, a writer has to be brought up to date.
+func TestUnreadableSlot(t *testing.T) {
+	ctx := t.Context()
+	st, _, f := oneByOne(t, 20)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for slot := range int64(2) {
+		for _, o := range modes {
+			t.Run(fmt.Sprintf("slot %d, %s", slot, modeName(o)), func(t *testing.T) {
+				disk := st.Clone()
+				g, err := feed.Open(ctx, badSector(disk, "journal", slot*4096), o)
+				if !o.ReadOnly && !o.Repair {
+					if !errors.Is(err, syscall.EIO) {
+						t.Fatalf("opened: %v", err)
+					}
+					in, err := feed.Inspect(ctx, badSector(disk, "journal", slot*4096), feed.InspectOptions{})
+					if err != nil || in.Count == 0 {
+						t.Errorf("inspection: %+v, %v", in, err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				holds(t, g, 20)
+				if r, err := g.Audit(ctx, feed.AuditOptions{}); err != nil || r.Invalid > 0 || r.Count != 1 {
+					t.Errorf("audit: %v, %v", r.Problems, err)
+				}
+				if err := g.Close(); err != nil || o.ReadOnly {
+					return
+				}
+				g = open(t, disk, durable)
+				defer g.Close()
+				if _, err := g.Append(ctx, []byte("x")); !errors.Is(err, feed.ErrBehind) {
+					t.Errorf("append: %v", err)
+				}
+			})
+		}
+	}
+}
