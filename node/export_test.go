@@ -173,3 +173,6 @@ func FoundLAN(n *Node, info peer.AddrInfo)                    { n.peers.foundLAN
 
 // MaxLAN peers of the local network are wanted.
 const MaxLAN = maxLAN
+
+// Resources is the resource manager of a node.
+func Resources(c Config) (network.ResourceManager, error) { return c.resources(protocolIDs()) }

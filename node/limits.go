@@ -39,7 +39,8 @@ const (
 	// connsPerIP replaces libp2p's 8: offices, carriers and a lab's NAT
 	// routers put many peers behind one address, each with several dials.
 	connsPerIP = 64
-	// connsPerLAN is the same for private ranges.
+	// connsPerLAN is the same for configured peers, and for private IPv6 ranges,
+	// where each host has as many addresses as it likes.
 	connsPerLAN = 512
 	// connRate and connBurst bound new connections per address.
 	connRate, connBurst = 4, 64
@@ -139,29 +140,34 @@ func (c Config) resources(ids []protocol.ID) (network.ResourceManager, error) {
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), opts...)
 }
 
-// perIP lifts the limits per address for loopback and for configured peers,
-// and widens them for private ranges.
+// perIP lifts the limits per address for loopback and for configured peers, and for
+// private ranges those of the rate. How many connections come from a private range is
+// not bounded for all of it: one host would have them all.
 func (c Config) perIP() (v4, v6 []rcmgr.NetworkPrefixLimit, rates *rate.Limiter) {
 	rates = &rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
 		IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: connRate, Burst: connBurst}}},
 		IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: connRate, Burst: connBurst}}},
 		GracePeriod:      time.Minute,
 	}}
+	anyRate := func(p netip.Prefix) {
+		rates.NetworkPrefixLimits = append(rates.NetworkPrefixLimits, rate.PrefixLimit{Prefix: p})
+	}
 	add := func(p netip.Prefix, n int) {
+		anyRate(p)
 		limit := rcmgr.NetworkPrefixLimit{Network: p, ConnCount: n}
 		if p.Addr().Is4() {
 			v4 = append(v4, limit)
 		} else {
 			v6 = append(v6, limit)
 		}
-		rates.NetworkPrefixLimits = append(rates.NetworkPrefixLimits, rate.PrefixLimit{Prefix: p})
 	}
 	for _, s := range []string{"127.0.0.0/8", "::1/128"} {
 		add(netip.MustParsePrefix(s), math.MaxInt)
 	}
-	for _, s := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"} {
-		add(netip.MustParsePrefix(s), connsPerLAN)
+	for _, s := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"} {
+		anyRate(netip.MustParsePrefix(s))
 	}
+	add(netip.MustParsePrefix("fc00::/7"), connsPerLAN)
 	for _, list := range [][]peer.AddrInfo{c.Bootstrap, c.Peers} {
 		for _, info := range list {
 			for _, a := range info.Addrs {
