@@ -57,6 +57,12 @@ func TestGaterPrivateRanges(t *testing.T) {
 		if !g.InterceptAddrDial("friend", ma.StringCast(office)) {
 			t.Errorf("%s: does not dial a configured peer", c.name)
 		}
+		for _, found := range []bool{true, false} {
+			g.allowLocal("neighbour", found)
+			if addr := ma.StringCast(office); g.InterceptAddrDial("neighbour", addr) != (found || want[office]) {
+				t.Errorf("%s: peer in the local network: %v, dialled: %v", c.name, found, !found)
+			}
+		}
 	}
 	narrow := newGater(false, false) // entered through private addresses
 	if !narrow.InterceptAddrDial("stranger", ma.StringCast(office)) {
@@ -74,6 +80,7 @@ func TestNowhereToDial(t *testing.T) {
 		g := newGater(false, wide)
 		g.on, g.until = attachment{}, time.Now().Add(time.Hour)
 		g.allowPrivate("friend")
+		g.allowLocal("neighbour", true)
 		for _, a := range nobody {
 			if g.InterceptAddrDial("stranger", ma.StringCast(a)) || g.InterceptAddrDial("friend", ma.StringCast(a)) {
 				t.Errorf("wide %v: dials %s", wide, a)
@@ -82,6 +89,9 @@ func TestNowhereToDial(t *testing.T) {
 		for _, a := range append(here, translated...) {
 			if g.InterceptAddrDial("stranger", ma.StringCast(a)) == wide {
 				t.Errorf("wide %v: dials %s: %v", wide, a, !wide)
+			}
+			if g.InterceptAddrDial("neighbour", ma.StringCast(a)) != (!wide || a == translated[1]) {
+				t.Errorf("wide %v: dials %s of a peer of the local network: %v", wide, a, !wide)
 			}
 			if !g.InterceptAddrDial("friend", ma.StringCast(a)) {
 				t.Errorf("wide %v: does not dial %s of a configured peer", wide, a)

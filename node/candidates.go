@@ -39,6 +39,9 @@ func (p *peers) notLAN(st *peerState) {
 	if st.lan {
 		st.lan = false
 		p.lan--
+		if p.n.hosting.gate != nil {
+			p.n.hosting.gate.allowLocal(st.id, false)
+		}
 		signal(st.wake)
 	}
 }

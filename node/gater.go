@@ -25,7 +25,8 @@ type gater struct {
 
 	// mu guards the fields below.
 	mu    sync.RWMutex
-	known map[peer.ID]bool // may be dialled at any private address
+	known map[peer.ID]bool // configured, may be dialled at any private address
+	local map[peer.ID]bool // of the local network, the same but for loopback
 	on    attachment       // of this machine
 	until time.Time        // when on is looked at again
 }
@@ -35,19 +36,30 @@ type gater struct {
 const attachmentFor = 5 * time.Second
 
 func newGater(loopback, wide bool) *gater {
-	g := &gater{loopback: loopback, wide: wide, known: map[peer.ID]bool{}}
+	g := &gater{loopback: loopback, wide: wide, known: map[peer.ID]bool{}, local: map[peer.ID]bool{}}
 	if !loopback {
 		g.pace = newPace()
 	}
 	return g
 }
 
-// allowPrivate lets the private addresses of p be dialled: it was configured,
-// or found in the local network.
+// allowPrivate lets the private addresses of p be dialled: it was configured.
 func (g *gater) allowPrivate(p peer.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.known[p] = true
+}
+
+// allowLocal lets those of a peer of the local network be dialled, but not this machine,
+// where it need not be: records of it may name any port here.
+func (g *gater) allowLocal(p peer.ID, allowed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if allowed {
+		g.local[p] = true
+	} else {
+		delete(g.local, p)
+	}
 }
 
 // InterceptPeerDial refuses whom the rules block, and lets the others wait for
@@ -83,7 +95,7 @@ func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 		return true
 	}
 	g.mu.RLock()
-	allowed, fresh := g.known[p] || g.on.reaches(ip), time.Now().Before(g.until)
+	allowed, fresh := g.known[p] || g.local[p] || g.on.reaches(ip), time.Now().Before(g.until)
 	g.mu.RUnlock()
 	if fresh || allowed {
 		return allowed
@@ -92,7 +104,7 @@ func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.on, g.until = now, time.Now().Add(attachmentFor)
-	return g.known[p] || g.on.reaches(ip)
+	return g.known[p] || g.local[p] || g.on.reaches(ip)
 }
 
 var (

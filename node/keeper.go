@@ -206,6 +206,12 @@ func (p *peers) dial(ctx context.Context, st *peerState, keys []feed.Key, limit 
 	clearBackoff(h, st.id)
 	p.awaitPunching(ctx, st.id)
 	known := connected(h, st.id)
+	p.mu.Lock()
+	fixed := st.fixed
+	p.mu.Unlock()
+	if !fixed && !known {
+		forgetMany(h.Peerstore(), st.id)
+	}
 	if err := h.Connect(ctx, peer.AddrInfo{ID: st.id}); err != nil {
 		return fmt.Errorf("connecting to %s: %w", st.id, err)
 	}

@@ -157,7 +157,7 @@ func (p *peers) foundLAN(info peer.AddrInfo) {
 		return
 	}
 	if p.n.hosting.gate != nil {
-		p.n.hosting.gate.allowPrivate(info.ID)
+		p.n.hosting.gate.allowLocal(info.ID, true)
 	}
 	p.n.host.Peerstore().AddAddrs(info.ID, info.Addrs, addrTTL)
 	st := p.get(info.ID)

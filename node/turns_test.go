@@ -102,3 +102,26 @@ func TestSilentHosts(t *testing.T) {
 		})
 	}
 }
+
+// What the DHT puts into the peerstore of a peer is not dialled, but a few addresses of it.
+func TestManyAddressesInThePeerstore(t *testing.T) {
+	simtest.Run(t, func(t *testing.T, nw *simtest.Network) {
+		nw.Vanish(nw.Host(silentAt, 100))
+		h := nw.Host(simtest.Public(1), 100)
+		n, err := node.New(t.Context(), node.Config{Host: h, Network: "none"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nw.Defer(func() { n.Close() })
+		f := writer(t, n, 1)
+		s := silent(t)
+		for p := range 64 {
+			h.Peerstore().AddAddr(s.ID, ma.StringCast(fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", silentAt, 1000+p)), time.Hour)
+		}
+		node.Found(n, f.DiscoveryKey(), s)
+		time.Sleep(time.Second)
+		if a := h.Peerstore().Addrs(s.ID); len(a) == 0 || len(a) > 8 {
+			t.Errorf("%d addresses are dialled", len(a))
+		}
+	})
+}

@@ -1,6 +1,10 @@
 package node
 
 import (
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -15,7 +19,10 @@ const (
 )
 
 // worthTrying returns the first addresses of a peer, as many as may be tried.
-func worthTrying(addrs []ma.Multiaddr) []ma.Multiaddr {
+func worthTrying(addrs []ma.Multiaddr) []ma.Multiaddr { return upTo(maxFound, addrs) }
+
+// upTo returns the first n addresses, maxPerHost of each host.
+func upTo(n int, addrs []ma.Multiaddr) []ma.Multiaddr {
 	if len(addrs) <= maxPerHost {
 		return addrs
 	}
@@ -23,7 +30,7 @@ func worthTrying(addrs []ma.Multiaddr) []ma.Multiaddr {
 	at := map[string]int{}
 	for _, a := range addrs {
 		first, _ := ma.SplitFirst(a)
-		if len(out) == maxFound || first == nil || ma.Contains(out, a) {
+		if len(out) == n || first == nil || ma.Contains(out, a) {
 			continue
 		}
 		host := first.String()
@@ -35,4 +42,17 @@ func worthTrying(addrs []ma.Multiaddr) []ma.Multiaddr {
 		}
 	}
 	return out
+}
+
+// forgetMany leaves maxPerHost addresses of each host of a peer in the peerstore: the DHT
+// puts there all that records have, and a dial tries all that are there. How many hosts
+// there are does not count, or records made up for a peer would push out its own.
+func forgetMany(ps peerstore.Peerstore, id peer.ID) {
+	all := ps.Addrs(id)
+	worth := upTo(len(all), all)
+	if len(worth) == len(all) {
+		return
+	}
+	rest := slices.DeleteFunc(slices.Clone(all), func(a ma.Multiaddr) bool { return ma.Contains(worth, a) })
+	ps.SetAddrs(id, rest, 0)
 }
