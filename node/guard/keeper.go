@@ -142,6 +142,7 @@ func (k *Keeper) look(x *kept) {
 	}
 	s := x.f.Stats()
 	x.length = s.Length
+	shown := s.Durable // what was recovered at Open counts as announced before it is
 	closed := errors.Is(s.Err, feed.ErrClosed)
 	if closed && x.gone {
 		delete(k.feeds, x.dk)
@@ -154,11 +155,11 @@ func (k *Keeper) look(x *kept) {
 		return
 	case s.Err != nil && !closed, closed && x.behind:
 		return
-	case s.Announced > x.last, s.Announced < x.last && x.behind: // it was taken over
-		if k.r.SetAnnounced(x.dk, s.Announced) != nil {
+	case shown > x.last, shown < x.last && x.behind: // it was taken over
+		if k.r.SetAnnounced(x.dk, shown) != nil {
 			return // the next time, then
 		}
-		x.last = s.Announced
+		x.last = shown
 	}
 	x.behind = false
 }
