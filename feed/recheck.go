@@ -12,8 +12,9 @@ const recheckBytes = 1 << 20
 
 // Recheck reads again what is here of blocks start to end-1, and gives up those that are
 // not what the writer signed, or that the disk does not give back: disks forget. They are
-// missing from then on, as Lost tells, and can be downloaded anew. Their bytes stay, for
-// Options.Repair to look at. It returns how many blocks were given up.
+// missing from then on, as Lost tells, and can be downloaded anew. Their bytes stay for
+// Options.Repair to look at, unless a Clear beside them gives their space back. It returns
+// how many blocks were given up.
 //
 // Blocks are verified when they arrive or are appended, and not when they are read (see
 // Options.VerifyReads). Audit looks at all of a feed; this is for who has a suspicion.
