@@ -278,14 +278,20 @@ func (f *Feed) changeable() error {
 		return ErrClosed
 	case f.opts.ReadOnly:
 		return ErrNotWritable
+	}
+	if err := f.spoilt(); err != nil {
+		return err
+	}
+	return f.astray
+}
+
+// spoilt returns why the feed takes nothing any more, whoever writes. mu held.
+func (f *Feed) spoilt() error {
+	switch {
 	case f.frozen != nil:
 		return f.frozen.again()
 	case f.failed != nil && !f.retry:
 		return f.failed
-	case f.damage != nil:
-		return f.damage
-	case f.astray != nil:
-		return f.astray
 	}
-	return nil
+	return f.damage
 }

@@ -144,14 +144,10 @@ var errOnlyRead = fmt.Errorf("%w, and nothing comes: the feed was opened to be r
 // for good. A disk that is full may have room again, and while a feed is parked other
 // programs may write it, also one that is only read. mu held.
 func (f *Feed) stopped() error {
-	switch {
-	case f.frozen != nil:
-		return f.frozen.again()
-	case f.failed != nil && !f.retry:
-		return f.failed
-	case f.damage != nil:
-		return f.damage
-	case f.onlyRead():
+	if err := f.spoilt(); err != nil {
+		return err
+	}
+	if f.onlyRead() {
 		return errOnlyRead
 	}
 	return nil

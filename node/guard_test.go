@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/go-hypercore/hypercore/feed"
+	"github.com/go-hypercore/hypercore/internal/fileclock"
 	"github.com/go-hypercore/hypercore/node"
 	"github.com/go-hypercore/hypercore/store"
 )
@@ -175,7 +175,7 @@ func TestCopiedDir(t *testing.T) {
 	_, f = other.start(t)
 	wantAppend(t, "another node's", f, feed.ErrOtherWriter)
 	if strings.Contains(string(b), "\nfile ") { // it is known when a file was made
-		later(t, tmp)
+		fileclock.Tick(t, tmp)
 		copied := place(filepath.Join(tmp, "copied"))
 		copyDir(t, string(copied), string(p))
 		n, f = copied.start(t)
@@ -192,26 +192,6 @@ func TestCopiedDir(t *testing.T) {
 	}
 	_, f = moved.start(t)
 	wantAppend(t, "moved", f, nil)
-}
-
-// later returns when files made in dir from now on have another time than those before.
-func later(t *testing.T, dir string) {
-	t.Helper()
-	made := func() time.Time {
-		path := filepath.Join(dir, "later")
-		defer os.Remove(path)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		st, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return st.ModTime()
-	}
-	for first := made(); made().Equal(first); {
-		runtime.Gosched()
-	}
 }
 
 // Without a directory a node is another each time, so nothing is compared.

@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"interop":               {},
 	"lab":                   {},
 	"internal/bubble":       {},                  // for tests of all packages
+	"internal/fileclock":    {},                  // for tests of node and below it
 	"internal/leaktest":     {},                  // for tests of all packages
 	"internal/simtest":      {"internal/bubble"}, // for tests of discovery and node
 	"internal/port":         {},                  // for tests of discovery, node and the command
@@ -53,7 +54,7 @@ var layers = map[string][]string{
 var mayUse = map[string][]string{
 	"github.com/libp2p/":     {"discovery", "node", "cmd/hypercore", "examples/byohost", "examples/follow", "internal/simtest"},
 	"github.com/spf13/cobra": {"cmd/hypercore"},
-	"testing":                {"store/storetest", "internal/simtest", "internal/leaktest", "internal/bubble"},
+	"testing":                {"store/storetest", "internal/simtest", "internal/leaktest", "internal/bubble", "internal/fileclock"},
 	"flag":                   {"examples/quickstart", "examples/follow"},
 }
 

@@ -3,11 +3,10 @@ package guard_test
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/go-hypercore/hypercore/internal/fileclock"
 	"github.com/go-hypercore/hypercore/node/guard"
 )
 
@@ -27,28 +26,6 @@ func identityIn(t *testing.T, dir string) string {
 	return ids[0]
 }
 
-// tick returns when files made in dir from now on have another time than those made
-// before: a kernel's clock for files moves a few milliseconds at a time.
-func tick(t *testing.T, dir string) {
-	t.Helper()
-	made := func() time.Time {
-		f, err := os.CreateTemp(dir, "tick")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.Remove(f.Name())
-		defer f.Close()
-		st, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return st.ModTime()
-	}
-	for first := made(); made().Equal(first); {
-		runtime.Gosched()
-	}
-}
-
 // TestCopiedHome: a home that was copied or restored is another writer, one that was moved is not.
 func TestCopiedHome(t *testing.T) {
 	tmp := t.TempDir()
@@ -61,7 +38,7 @@ func TestCopiedHome(t *testing.T) {
 	if !strings.Contains(string(b), "\nfile ") {
 		t.Skip("here nobody knows when a file was made")
 	}
-	tick(t, tmp)
+	fileclock.Tick(t, tmp)
 	copied := filepath.Join(tmp, "copied")
 	if err := os.CopyFS(copied, os.DirFS(old)); err != nil {
 		t.Fatal(err)
@@ -88,7 +65,7 @@ func TestCopiedHome(t *testing.T) {
 	if got := identityIn(t, before); got != "a name" {
 		t.Errorf("from before: %q", got)
 	}
-	tick(t, tmp)
+	fileclock.Tick(t, tmp)
 	again := filepath.Join(tmp, "again")
 	if err := os.CopyFS(again, os.DirFS(before)); err != nil {
 		t.Fatal(err)
