@@ -206,6 +206,8 @@ func (a *app) hintFor(err error, arg string) string {
 		return "nothing was changed; keep a copy of the directory before you try anything; " + a.command("verify", arg) + " says what is wrong, " + a.command("repair", arg) + " rebuilds"
 	case errors.Is(err, guard.ErrIdentity):
 		return "restore it from a backup, or remove it: a new one is made, and feeds that were written from this home before ask for hypercore recover"
+	case errors.Is(err, guard.ErrRecord):
+		return "restore it from a backup, or remove it and then ask the readers of the feed: " + a.command("recover", arg)
 	case errors.Is(err, feed.ErrBehind), errors.Is(err, feed.ErrOtherWriter):
 		return a.command("recover", arg) + " asks peers for the newest blocks, fetches them and then allows appending here"
 	case errors.Is(err, feed.ErrFrozen):

@@ -108,9 +108,13 @@ func (a *app) ask(ctx context.Context, n *running, f *feed.Feed, ref *control.Re
 	} else {
 		a.say("nothing here says that this directory is behind; asking peers for more")
 	}
-	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), terse: true, known: n.home.Guard().Announced(f.DiscoveryKey())}
+	known, err := n.home.Guard().Announced(f.DiscoveryKey())
+	if err != nil {
+		return err
+	}
+	cl := &cloning{a: a, o: &cloneOptions{key: f.Key(), timeout: timeout}, n: n, f: f, dir: ref.Dir, name: ref.Arg, start: time.Now(), terse: true, known: known}
 	cl.o.wanted = []feed.Range{{}} // everything, and what turns out to be there
-	err := cl.fetch(ctx, node.JoinOptions{Lookup: true})
+	err = cl.fetch(ctx, node.JoinOptions{Lookup: true})
 	switch {
 	case err == nil || !errors.Is(err, errTimeout):
 	case refused == nil:
@@ -139,10 +143,11 @@ func (a *app) takeOver(ctx context.Context, h *control.Home, f *feed.Feed, ref *
 	if err := a.recoverable(f, ref); err != nil {
 		return err
 	}
-	before := f.Stats().Announced
-	if known := h.Guard().Announced(f.DiscoveryKey()); known > before {
-		before = known
+	known, err := h.Guard().Announced(f.DiscoveryKey())
+	if err != nil {
+		return err
 	}
+	before := max(f.Stats().Announced, known)
 	if err := f.TakeOver(ctx, force); err != nil {
 		if errors.Is(err, feed.ErrBehind) {
 			err = hint(err, "nobody who was reached has the rest; wait for a peer that has it, or, if there is none: %s", a.command("recover", ref.Arg, "--i-know-no-peer-has-more"))

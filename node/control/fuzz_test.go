@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-hypercore/hypercore/feed"
 	"github.com/go-hypercore/hypercore/node/control"
+	"github.com/go-hypercore/hypercore/node/guard"
 	"github.com/go-hypercore/hypercore/store"
 )
 
@@ -143,11 +144,14 @@ func FuzzHome(f *testing.F) {
 		if id, err := h.Guard().Identity(); err == nil && (id == "" || len(id) > feed.MaxIdentity) {
 			t.Fatalf("identity %q", id)
 		}
-		if n := h.Guard().Announced(dk); n >= 1<<53 {
-			t.Fatal(n)
+		if n, err := h.Guard().Announced(dk); n >= 1<<53 || err != nil && (n != 0 || !errors.Is(err, guard.ErrRecord)) {
+			t.Fatal(n, err)
 		}
-		if err := h.Guard().SetAnnounced(dk, 5); err != nil || h.Guard().Announced(dk) != 5 {
+		if err := h.Guard().SetAnnounced(dk, 5); err != nil {
 			t.Fatal(err)
+		}
+		if n, err := h.Guard().Announced(dk); n != 5 || err != nil {
+			t.Fatal(n, err)
 		}
 		if s, err := h.Claim("node"); err == nil {
 			s.Close()

@@ -33,6 +33,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,25 +59,29 @@ const unknown = "a home without an identity"
 
 // Options adds to the options of a feed who writes here and what was announced from here,
 // and tells whether the feed is one that may be written here. Others cost one look for a
-// secret key. With the options that come with an error, which is ErrIdentity or one of the
-// disk, a feed can be read but not appended to if it was ever written here.
+// secret key. With the options that come with an error, which is ErrIdentity, ErrRecord or one of
+// the disk, a feed can be read but not appended to if it was ever written here.
 func (r Records) Options(s store.Storage, o feed.Options) (_ feed.Options, mine bool, err error) {
 	key, mine := writes(s, o)
 	if !mine {
 		return o, false, nil
 	}
-	if o.Identity, err = r.Identity(); err != nil {
-		o.Identity = unknown
-	}
-	return r.known(key, o), true, err
+	id, err := r.Identity()
+	o, err = r.complete(o, key, id, err)
+	return o, true, err
 }
 
-// known is o with what was announced of the feed.
-func (r Records) known(key feed.Key, o feed.Options) feed.Options {
+// complete is o with who writes here and what was announced of the feed, and the errors
+// of both.
+func (r Records) complete(o feed.Options, key feed.Key, identity string, err error) (feed.Options, error) {
 	if !key.IsZero() {
-		o.KnownLength = max(o.KnownLength, r.Announced(key.Discovery()))
+		known, kerr := r.Announced(key.Discovery())
+		o.KnownLength, err = max(o.KnownLength, known), errors.Join(err, kerr)
 	}
-	return o
+	if o.Identity = identity; err != nil {
+		o.Identity = unknown
+	}
+	return o, err
 }
 
 // writes tells whether opening a feed makes it writable, and its key, zero if it is new.
@@ -126,21 +131,30 @@ func (r Records) announcedFile(dk feed.DiscoveryKey) string {
 	return filepath.Join(r.dir, "announced", dk.String())
 }
 
-// Announced is the highest length of a feed that SetAnnounced was told, 0 if
-// there is no readable record.
-func (r Records) Announced(dk feed.DiscoveryKey) uint64 {
-	f, err := os.Open(r.announcedFile(dk))
-	if err != nil {
-		return 0
+// ErrRecord says that the record of a feed's announced length is there and cannot be used:
+// without it nobody knows whether the feed is behind.
+var ErrRecord = errors.New("guard: the record of what was announced of a feed cannot be used")
+
+// Announced is the highest length of a feed that SetAnnounced was told, 0 if it was told
+// none. A record that says nothing, or cannot be read, is ErrRecord.
+func (r Records) Announced(dk feed.DiscoveryKey) (uint64, error) {
+	path := r.announcedFile(dk)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	} else if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	defer f.Close()
-	b := make([]byte, maxAnnounced)
-	k, _ := f.Read(b)
-	n, err := strconv.ParseUint(strings.TrimSpace(string(b[:k])), 10, 53)
+	b, err := io.ReadAll(io.LimitReader(f, maxAnnounced))
 	if err != nil {
-		return 0
+		return 0, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	return n
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 53)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s is not a length", ErrRecord, path)
+	}
+	return n, nil
 }
 
 // SetAnnounced records the highest announced length of a feed. Only the process

@@ -53,16 +53,13 @@ func (k *Keeper) Options(s store.Storage, o feed.Options) (_ feed.Options, mine 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.identity == "" {
-		if k.identity, err = k.r.Identity(); err != nil {
-			k.identity, o.Identity = "", unknown
-			return k.r.known(key, o), true, err
-		}
+		k.identity, err = k.r.Identity()
 	}
-	o.Identity = k.identity
 	if x := k.feeds[key.Discovery()]; x != nil {
 		k.look(x)
 	}
-	return k.r.known(key, o), true, nil
+	o, err = k.r.complete(o, key, k.identity, err)
+	return o, true, err
 }
 
 // Keep keeps the record of one more feed, if it is one's own, from before it returns until
@@ -82,7 +79,11 @@ func (k *Keeper) Keep(f *feed.Feed) {
 			return // a second copy; the first one goes on
 		}
 	}
-	x := &kept{f: f, dk: dk, last: k.r.Announced(dk)}
+	last, err := k.r.Announced(dk)
+	if err != nil {
+		last = 0 // it is replaced by what the feed has announced
+	}
+	x := &kept{f: f, dk: dk, last: last}
 	k.feeds[dk] = x
 	k.look(x)
 	k.once.Do(func() { k.wg.Go(k.run) })

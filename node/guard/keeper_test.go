@@ -46,7 +46,7 @@ func write(t *testing.T, f *feed.Feed, blocks int) {
 
 func wantRecord(t *testing.T, when string, r guard.Records, f *feed.Feed, want uint64) {
 	t.Helper()
-	if got := r.Announced(f.DiscoveryKey()); got != want {
+	if got, err := r.Announced(f.DiscoveryKey()); got != want || err != nil {
 		t.Errorf("%s: the record is %d, want %d", when, got, want)
 	}
 }
@@ -124,6 +124,49 @@ func TestKeepTwice(t *testing.T) {
 		k.Update(f)
 		wantRecord(t, "the first", r, f, 2)
 	})
+}
+
+// A record that cannot be used is an error, and what can still be read takes no appends.
+func TestUnusableRecord(t *testing.T) {
+	dir, s := t.TempDir(), store.Memory()
+	r := guard.At(dir)
+	k := guard.NewKeeper(r)
+	f := open(t, k, s, feed.Options{})
+	write(t, f, 3)
+	k.Close()
+	closeFeed(t, f)
+	path := filepath.Join(dir, "announced", f.DiscoveryKey().String())
+	for what, spoil := range map[string]func() error{
+		"empty":     func() error { return os.WriteFile(path, nil, 0o600) },
+		"no number": func() error { return os.WriteFile(path, []byte("three"), 0o600) },
+		"no file":   func() error { return errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700)) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		k := guard.NewKeeper(r)
+		for by, options := range map[string]func(store.Storage, feed.Options) (feed.Options, bool, error){"Records": r.Options, "Keeper": k.Options} {
+			o, _, err := options(s, feed.Options{})
+			if !errors.Is(err, guard.ErrRecord) {
+				t.Errorf("%s, %s: %v", what, by, err)
+			}
+			g, err := feed.Open(t.Context(), s, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := g.Append(t.Context(), []byte("block")); !errors.Is(err, feed.ErrOtherWriter) {
+				t.Errorf("%s, %s: appended: %v", what, by, err)
+			}
+			if b, err := g.Local(2); err != nil || string(b) != "block" {
+				t.Errorf("%s, %s: read %q, %v", what, by, b, err)
+			}
+			closeFeed(t, g)
+		}
+		k.Close()
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // What was written without a record is recorded before it is announced again.
